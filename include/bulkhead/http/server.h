@@ -1,0 +1,50 @@
+/*
+ * HTTP/1.1 server (RFC 9110, RFC 9112) over one shared listener and any number of loops.
+ *
+ * Each loop accepts a few connections a turn from the shared listener, so an idle loop takes more.
+ * Idle keep-alive connections hold neither buffer nor fiber. Deadlines are absolute.
+ */
+#pragma once
+
+#include "bulkhead/http/request.h"
+#include "bulkhead/loop/loop.h"
+
+struct bh_http_server; /* opaque: what all loops share */
+
+struct bh_http_options {
+    uint64_t head_timeout_us;       /* first byte to end of head; 10 s */
+    uint64_t idle_timeout_us;       /* keep-alive without a request; 75 s */
+    uint64_t request_timeout_us;    /* a handler's default deadline; 30 s */
+    uint64_t write_timeout_us;      /* without progress in sending; 30 s */
+    uint64_t body_bytes_per_second; /* minimum rate of a body after 5 s of grace; 1,024 */
+    size_t head_maximum;            /* bytes; 16 KiB */
+    unsigned headers_maximum;       /* fields; 100 */
+    unsigned connections_maximum;   /* over all loops; 20,000; past it: 503 and close */
+    size_t arena_maximum;           /* bytes a request may take; 64 MiB */
+    bool access_log;
+};
+
+void bh_http_options_default(struct bh_http_options *ret_options);
+
+/* Opens the listener. `host` an address or "localhost"; `port` 0: any free one. BH_EEXISTS: the
+ * address is in use (message names it and the cure). `router` and `service` are borrowed. */
+int bh_http_server_create(const struct bh_http_options *options, const char *host, unsigned port,
+                          const struct bh_router *router, void *service,
+                          struct bh_http_server **ret_server,
+                          struct bh_error *reterr) BH_MUST_CHECK;
+void bh_http_server_destroy(struct bh_http_server *server);
+
+unsigned bh_http_server_port(const struct bh_http_server *server);
+
+/* Starts serving on `loop`. On that loop's thread, once for each loop, before it runs. */
+int bh_http_server_attach(struct bh_http_server *server, struct bh_loop *loop) BH_MUST_CHECK;
+
+/* Graceful end on the current loop: what already waits in the accept queue is still served,
+ * in-flight requests finish and carry `Connection: close`, idle connections close now. At
+ * `deadline_us` the rest is closed hard. `done` is called on the loop when no connection is left. */
+void bh_http_server_drain(struct bh_http_server *server, struct bh_loop *loop, uint64_t deadline_us,
+                          void (*done)(void *argument), void *argument);
+
+/* Whether any loop is draining (for readiness). Any thread. */
+bool bh_http_server_is_draining(const struct bh_http_server *server);
+void bh_http_server_mark_draining(struct bh_http_server *server); /* not ready, still serving */
