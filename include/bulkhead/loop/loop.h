@@ -32,10 +32,11 @@ int bh_loop_create(const struct bh_loop_options *options, struct bh_loop **ret_l
 /* All handles must be closed and all fibers ended. NULL is fine. */
 void bh_loop_destroy(struct bh_loop *loop);
 
-/* Runs until bh_loop_stop was called and no fiber is left, or nothing is left to wait for. */
+/* Runs until bh_loop_stop was called, no fiber is left, and every other handle was closed. */
 void bh_loop_run(struct bh_loop *loop);
 
-/* Ends bh_loop_run: closes the loop's own handles; the others' owners close theirs. Loop thread. */
+/* Lets bh_loop_run end: the loop's own handles close when the last fiber has ended; the owners of
+ * other handles close theirs. Loop thread. */
 void bh_loop_stop(struct bh_loop *loop);
 
 /* Queues `task` and wakes the loop. Tasks of one poster run in order. Any thread; after the loop's
@@ -49,4 +50,4 @@ uv_loop_t *bh_loop_uv(struct bh_loop *loop);
 struct bh_loop *bh_loop_current(void);
 
 /* Monotonic microseconds, refreshed once a loop turn: cheap, good for deadlines. Loop thread. */
-uint64_t bh_loop_now_us(const struct bh_loop *loop);
+uint64_t bh_loop_now_us(struct bh_loop *loop);

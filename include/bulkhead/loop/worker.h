@@ -26,7 +26,8 @@ typedef int bh_worker_function(struct bh_worker_job *job, void *argument);
 int bh_worker_pool_create(const char *name, unsigned threads, unsigned queue_maximum,
                           struct bh_worker_pool **ret_pool) BH_MUST_CHECK;
 
-/* Waits for running jobs. No job may be queued. NULL is fine. Not from a fiber. */
+/* Waits for running jobs; queued ones end with BH_ESHUTDOWN (their loops must still run to take
+ * that). NULL is fine. Not from a fiber. */
 void bh_worker_pool_destroy(struct bh_worker_pool *pool);
 
 /* Called on a worker thread as it starts and ends: `index` 0…threads-1. Set before the first job. */
@@ -43,9 +44,14 @@ void bh_worker_pool_on_thread(struct bh_worker_pool *pool, void (*start)(void *a
 int bh_worker_run(struct bh_worker_pool *pool, bh_worker_function *function, void *argument,
                   void (*interrupt)(void *argument)) BH_MUST_CHECK;
 
+/* The same for clean-up: neither cancellation nor the deadline takes the job from the queue or
+ * interrupts it, and a full queue does not refuse it. BH_ESHUTDOWN only. */
+int bh_worker_run_uncancelable(struct bh_worker_pool *pool, bh_worker_function *function,
+                               void *argument) BH_MUST_CHECK;
+
 /* The worker index of the calling thread in its pool, or -1. */
 int bh_worker_index(void);
 
 /* For metrics: threads busy, jobs waiting. */
-unsigned bh_worker_pool_busy(const struct bh_worker_pool *pool);
-unsigned bh_worker_pool_queued(const struct bh_worker_pool *pool);
+unsigned bh_worker_pool_busy(struct bh_worker_pool *pool);
+unsigned bh_worker_pool_queued(struct bh_worker_pool *pool);
