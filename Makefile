@@ -1,19 +1,46 @@
-# Thin front to Meson; every target can be typed on a machine with nothing but compilers.
+# Thin front to Meson and tools/; every target can be typed on a machine with nothing but compilers.
+# Meson and pytest are Debian's own, whatever Python stands first in PATH.
+MESON := /usr/bin/meson
 BUILD := build/release
+SECONDS ?= 60
+RUN_TESTS := /usr/bin/python3 tools/run-tests
 
-.PHONY: help deps build run test unit clean
+.PHONY: help deps test-deps build run test unit integration fault e2e asan tsan fuzz check bench \
+        format clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
 
 deps: ## install the missing Debian packages
-	@tools/deps
+	@tools/deps build
+
+test-deps: # the same, with what only the tests need
+	@tools/deps build test
 
 $(BUILD)/build.ninja: | deps
-	@meson setup $(BUILD) >/dev/null
+	@$(MESON) setup $(BUILD) >/dev/null
 
-build: $(BUILD)/build.ninja ## build the release binaries into build/bin
-	@ninja -C $(BUILD)
+build: deps $(BUILD)/build.ninja ## build the release binaries into build/bin
+	@ninja -C $(BUILD) --quiet
+	@tools/link-binaries $(BUILD) build/bin
 
-unit: build ## run the unit tests
-	@meson test -C $(BUILD) --suite unit --print-errorlogs
+run: build ## build and serve TomeHub at http://127.0.0.1:5001
+	@exec build/bin/tomehub serve
+
+test: test-deps ## every check and test; ends with `N passed, N failed`
+	@$(RUN_TESTS)
+
+unit integration fault e2e asan tsan check: test-deps ## one stage of `make test`
+	@$(RUN_TESTS) $@
+
+fuzz: test-deps ## run every fuzzer for SECONDS=60 each
+	@$(RUN_TESTS) fuzz --fuzz-seconds $(SECONDS)
+
+bench: test-deps build ## measure HTTP, ingest and search against their limits
+	@bench/run http ingest search
+
+format: test-deps ## put every C file into the house format
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove everything that was built
+	@rm -rf build

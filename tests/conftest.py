@@ -1,0 +1,132 @@
+"""Fixtures for tests that meet real servers: build folder, temporary library, TomeHub server, JSON
+client and raw sockets. Only the standard library and pytest.
+
+BH_BUILD names the Meson build folder under test (default build/release), so that the same tests run
+against a sanitizer build.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.epub import EpubWriter
+from support.http import JsonClient, RawHttp
+from support.process import CommandResult, run_command
+from support.server import Server, ServerOptions
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The tree under test."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def build_dir() -> Path:
+    """The Meson build folder under test."""
+    path = Path(os.environ.get("BH_BUILD", "build/release"))
+    path = path if path.is_absolute() else ROOT / path
+    if not (path / "build.ninja").exists():
+        pytest.exit(f"{path} is no build folder; run `make build` first", 2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tomehub_binary(build_dir: Path) -> Path:
+    """The tomehub program under test."""
+    path = build_dir / "services" / "tomehub" / "tomehub"
+    assert path.exists(), f"{path} was not built"
+    return path
+
+
+@pytest.fixture
+def library_dir(tmp_path: Path) -> Path:
+    """An empty folder: the server's working directory, with its library file library.db."""
+    path = tmp_path / "library"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def start_tomehub(tomehub_binary: Path, library_dir: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers: `start_tomehub(LOG_LEVEL="debug", ready=False)`.
+
+    Keyword arguments in capitals are settings, the others fields of ServerOptions. Each server
+    still running at the end of the test is ended with SIGTERM and must then exit with 0; none may
+    have printed a sanitizer report. After `server.kill()`, `server.start()` starts it again.
+    """
+    servers: list[Server] = []
+
+    def start(**keywords: object) -> Server:
+        settings = {name: str(value) for name, value in keywords.items() if name.isupper()}
+        others: Any = {name: value for name, value in keywords.items() if not name.isupper()}
+        options = ServerOptions(tomehub_binary, library_dir, settings, **others)
+        server = Server(options)
+        servers.append(server)
+        server.start()
+        return server
+
+    try:
+        yield start
+        for server in servers:
+            server.finish()
+    finally:
+        for server in servers:
+            server.kill()
+
+
+@pytest.fixture
+def tomehub(start_tomehub: Callable[..., Server]) -> Server:
+    """A ready server on an empty library."""
+    return start_tomehub()
+
+
+@pytest.fixture
+def client(tomehub: Server) -> Iterator[JsonClient]:
+    """A JSON client of the server `tomehub`."""
+    with JsonClient(tomehub.port) as json_client:
+        yield json_client
+
+
+@pytest.fixture
+def raw(tomehub: Server) -> RawHttp:
+    """Sends bytes as they are to the server `tomehub`."""
+    return RawHttp(tomehub.port)
+
+
+@pytest.fixture
+def epub(tmp_path: Path) -> EpubWriter:
+    """Writes EPUB files into the test's folder."""
+    return EpubWriter(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def corpus_epub() -> Path:
+    """A real, large EPUB beside the tree; the test is skipped on machines without it."""
+    path = ROOT.parent / "shared" / "corpus" / "sherlock.epub"
+    if not path.exists():
+        pytest.skip("the corpus is not on this machine")
+    return path
+
+
+@pytest.fixture
+def command(tomehub_binary: Path, library_dir: Path) -> Callable[..., CommandResult]:
+    """Runs `tomehub` on the test's library: `command("search", "word", LOG_LEVEL="debug")`.
+
+    Keyword arguments in capitals are settings; `timeout` (seconds) and `stdin` (bytes) are options.
+    """
+
+    def run(*arguments: object, **keywords: object) -> CommandResult:
+        settings = {"DATABASE_URL": f"sqlite:{library_dir / 'library.db'}"}
+        settings |= {name: str(value) for name, value in keywords.items() if name.isupper()}
+        others: Any = {name: value for name, value in keywords.items() if not name.isupper()}
+        return run_command(tomehub_binary, library_dir, arguments, settings, **others)
+
+    return run
