@@ -1,0 +1,263 @@
+/* The table, and the few values that need more than a look-up. */
+#include "settings.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define FIELD(member) .offset = offsetof(struct tome_settings, member)
+#define SECONDS(n) ((int64_t)((n)*INT64_C(1000000)))
+
+const struct bh_setting tome_settings_table[] = {
+    { .name = "HOST",
+      .type = BH_SETTING_TEXT,
+      .default_value = "127.0.0.1",
+      .help = "Address to listen on; without authentication only a loopback address is served.",
+      FIELD(host) },
+    { .name = "PORT",
+      .type = BH_SETTING_INT,
+      .default_value = "5001",
+      .minimum = 0,
+      .maximum = 65535,
+      .help = "TCP port to listen on; 0 takes any free one and says which in the log.",
+      FIELD(port) },
+    { .name = "DATABASE_URL",
+      .type = BH_SETTING_TEXT,
+      .default_value = "sqlite:library.db",
+      .help = "Where the library is kept: sqlite:PATH, made if it is not there.",
+      FIELD(database_url) },
+    { .name = "DATA_DIR",
+      .type = BH_SETTING_TEXT,
+      .default_value = "",
+      .help = "Folder of uploads in progress; by default <database file>.uploads.",
+      FIELD(data_dir) },
+    { .name = "LOOPS",
+      .type = BH_SETTING_INT,
+      .default_value = "0",
+      .minimum = 0,
+      .maximum = 64,
+      .help = "Event loops, each on a thread of its own; 0 is one for each core.",
+      FIELD(loops) },
+
+    { .name = "LOG_LEVEL",
+      .type = BH_SETTING_CHOICE,
+      .default_value = "info",
+      .choices = "debug|info|warning|error",
+      .help = "The least important lines still logged.",
+      FIELD(log_level) },
+    { .name = "LOG_FORMAT",
+      .type = BH_SETTING_CHOICE,
+      .default_value = "auto",
+      .choices = "auto|text|json",
+      .help = "Log lines as text or JSON; auto is text on a terminal, JSON otherwise.",
+      FIELD(log_format) },
+    { .name = "ACCESS_LOG",
+      .type = BH_SETTING_BOOL,
+      .default_value = "on",
+      .help = "One log line for each request answered.",
+      FIELD(access_log) },
+
+    { .name = "DB_POOL_READ_SIZE",
+      .type = BH_SETTING_INT,
+      .default_value = "4",
+      .minimum = 1,
+      .maximum = 256,
+      .help = "Connections that read; on SQLite each is a thread, so little more than the cores.",
+      FIELD(db_pool_read_size) },
+    { .name = "DB_POOL_MAX_WAITERS",
+      .type = BH_SETTING_INT,
+      .default_value = "1024",
+      .minimum = 1,
+      .maximum = 1000000,
+      .help = "Calls that may wait for a connection; the next one is answered 503 at once.",
+      FIELD(db_pool_max_waiters) },
+    { .name = "DB_POOL_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "30s",
+      .minimum = 1000,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "How long a call waits for a connection.",
+      FIELD(db_pool_timeout_us) },
+    { .name = "DB_STATEMENT_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "30s",
+      .minimum = 1000,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "How long a search or listing may run in the database before it is interrupted.",
+      FIELD(db_statement_timeout_us) },
+
+    { .name = "MAX_UPLOAD_MB",
+      .type = BH_SETTING_INT,
+      .default_value = "200",
+      .minimum = 1,
+      .maximum = 100000,
+      .unit = "MB",
+      .help = "The largest file taken in.",
+      FIELD(max_upload_mb) },
+    { .name = "INGEST_WORKERS",
+      .type = BH_SETTING_INT,
+      .default_value = "2",
+      .minimum = 1,
+      .maximum = 64,
+      .help = "Files taken in at the same time; the others wait in the queue.",
+      FIELD(ingest_workers) },
+    { .name = "EXTRACT_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "5m",
+      .minimum = SECONDS(1),
+      .maximum = SECONDS(86400),
+      .unit = "s",
+      .help = "The longest the extractor process may take for one file.",
+      FIELD(extract_timeout_us) },
+    { .name = "EXTRACT_MEMORY_MB",
+      .type = BH_SETTING_INT,
+      .default_value = "512",
+      .minimum = 64,
+      .maximum = 65536,
+      .unit = "MB",
+      .help = "Memory the extractor process may use for one file.",
+      FIELD(extract_memory_mb) },
+
+    { .name = "HTTP_HEAD_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "10s",
+      .minimum = 1000,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "From the first byte of a request to the end of its head.",
+      FIELD(http_head_timeout_us) },
+    { .name = "HTTP_IDLE_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "75s",
+      .minimum = 1000,
+      .maximum = SECONDS(86400),
+      .unit = "s",
+      .help = "How long a connection may stay open without a request.",
+      FIELD(http_idle_timeout_us) },
+    { .name = "HTTP_REQUEST_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "30s",
+      .minimum = 1000,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "A request's deadline (uploads, waiting ingests and exports have longer ones).",
+      FIELD(http_request_timeout_us) },
+    { .name = "HTTP_WRITE_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "30s",
+      .minimum = 1000,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "How long a client may take nothing of its answer.",
+      FIELD(http_write_timeout_us) },
+    { .name = "HTTP_BODY_RATE",
+      .type = BH_SETTING_INT,
+      .default_value = "1024",
+      .minimum = 1,
+      .maximum = 1000000000,
+      .unit = "bytes/s",
+      .help = "The least rate of a request's body after five seconds of grace.",
+      FIELD(http_body_rate) },
+    { .name = "HTTP_CONNECTIONS_MAX",
+      .type = BH_SETTING_INT,
+      .default_value = "20000",
+      .minimum = 1,
+      .maximum = 1000000,
+      .help = "Connections open at the same time; the next one is answered 503.",
+      FIELD(http_connections_max) },
+
+    { .name = "SHUTDOWN_DELAY",
+      .type = BH_SETTING_DURATION,
+      .default_value = "0s",
+      .minimum = 0,
+      .maximum = SECONDS(300),
+      .unit = "s",
+      .help = "After SIGTERM: not ready, still serving, so that a balancer notices.",
+      FIELD(shutdown_delay_us) },
+    { .name = "SHUTDOWN_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "30s",
+      .minimum = 1000,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "How long requests in flight may take to finish after SIGTERM.",
+      FIELD(shutdown_timeout_us) },
+};
+
+const size_t tome_settings_count = BH_COUNT_OF(tome_settings_table);
+
+int tome_settings_load(struct tome_settings *const ret_settings,
+                       struct bh_settings_origin **const ret_origin, struct bh_error *const reterr)
+{
+    return bh_settings_load(tome_settings_table, tome_settings_count, ".env", environ, ret_settings,
+                            ret_origin, reterr);
+}
+
+bool tome_settings_is_loopback(const struct tome_settings *const settings)
+{
+    const char *const host = settings->host;
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    struct in_addr v4;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    struct in6_addr v6;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* `path` against the working directory, without resolving links: the file need not exist yet. */
+static int absolute_path(const char *const path, const char *const suffix, char *const buffer,
+                         const size_t size, struct bh_error *const reterr)
+{
+    char directory[PATH_MAX] = "";
+    if (path[0] != '/' && getcwd(directory, sizeof(directory)) == NULL)
+        return bh_error_errno(reterr, errno, "cannot tell the working directory");
+    const int written = snprintf(buffer, size, "%s%s%s%s", directory, path[0] == '/' ? "" : "/",
+                                 path, suffix);
+    if (written < 0 || (size_t)written >= size)
+        return bh_error_set(reterr, BH_EINVAL, "the path %s is too long", path);
+    return 0;
+}
+
+int tome_settings_database_path(const struct tome_settings *const settings, char *const buffer,
+                                const size_t size, struct bh_error *const reterr)
+{
+    static const char scheme[] = "sqlite:";
+    const char *const url = settings->database_url;
+    if (strncmp(url, scheme, sizeof(scheme) - 1) != 0 || url[sizeof(scheme) - 1] == '\0')
+        return bh_error_set(reterr, BH_EINVAL,
+                            "DATABASE_URL takes sqlite:PATH, such as sqlite:library.db");
+    return absolute_path(url + sizeof(scheme) - 1, "", buffer, size, reterr);
+}
+
+int tome_settings_data_dir(const struct tome_settings *const settings, char *const buffer,
+                           const size_t size, struct bh_error *const reterr)
+{
+    if (settings->data_dir[0] != '\0')
+        return absolute_path(settings->data_dir, "", buffer, size, reterr);
+    char database[PATH_MAX];
+    const int error = tome_settings_database_path(settings, database, sizeof(database), reterr);
+    return error != 0 ? error : absolute_path(database, ".uploads", buffer, size, reterr);
+}
+
+enum bh_log_level tome_settings_log_level(const struct tome_settings *const settings)
+{
+    static const char *const names[] = { "debug", "info", "warning", "error" };
+    for (size_t level = 0; level < BH_COUNT_OF(names); level++)
+        if (strcmp(settings->log_level, names[level]) == 0)
+            return (enum bh_log_level)level;
+    return BH_LOG_INFO;
+}
+
+enum bh_log_format tome_settings_log_format(const struct tome_settings *const settings)
+{
+    static const char *const names[] = { "auto", "text", "json" };
+    for (size_t format = 0; format < BH_COUNT_OF(names); format++)
+        if (strcmp(settings->log_format, names[format]) == 0)
+            return (enum bh_log_format)format;
+    return BH_LOG_AUTO;
+}

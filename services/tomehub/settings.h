@@ -1,0 +1,63 @@
+/*
+ * TomeHub's settings: the one table from which loading, validation, `.env.example`, the reference
+ * page and `tomehub config` come. Read once at start; constant afterwards, any thread.
+ */
+#pragma once
+
+#include "bulkhead/base/log.h"
+#include "bulkhead/base/settings.h"
+
+struct tome_settings {
+    const char *host;
+    int64_t port;
+    const char *database_url;
+    const char *data_dir; /* "": beside the database, see tome_settings_data_dir */
+    int64_t loops;        /* 0: one for each core */
+
+    const char *log_level;
+    const char *log_format;
+    bool access_log;
+
+    int64_t db_pool_read_size;
+    int64_t db_pool_max_waiters;
+    uint64_t db_pool_timeout_us;
+    uint64_t db_statement_timeout_us;
+
+    int64_t max_upload_mb;
+    int64_t ingest_workers;
+    uint64_t extract_timeout_us;
+    int64_t extract_memory_mb;
+
+    uint64_t http_head_timeout_us;
+    uint64_t http_idle_timeout_us;
+    uint64_t http_request_timeout_us;
+    uint64_t http_write_timeout_us;
+    int64_t http_body_rate;
+    int64_t http_connections_max;
+
+    uint64_t shutdown_delay_us;
+    uint64_t shutdown_timeout_us;
+};
+
+extern const struct bh_setting tome_settings_table[];
+extern const size_t tome_settings_count;
+
+/* Reads `.env` in the working directory and the environment. The strings of *ret_settings live
+ * until bh_settings_origin_destroy(*ret_origin). */
+int tome_settings_load(struct tome_settings *ret_settings, struct bh_settings_origin **ret_origin,
+                       struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Whether only this machine can reach the configured HOST: "localhost", 127.0.0.0/8 or ::1. */
+bool tome_settings_is_loopback(const struct tome_settings *settings);
+
+/* The database's file as an absolute path into `buffer`. BH_EINVAL: DATABASE_URL is not
+ * "sqlite:PATH" or too long. */
+int tome_settings_database_path(const struct tome_settings *settings, char *buffer, size_t size,
+                                struct bh_error *reterr) BH_MUST_CHECK;
+
+/* The folder of uploads in progress as an absolute path: DATA_DIR, else "<database>.uploads". */
+int tome_settings_data_dir(const struct tome_settings *settings, char *buffer, size_t size,
+                           struct bh_error *reterr) BH_MUST_CHECK;
+
+enum bh_log_level tome_settings_log_level(const struct tome_settings *settings);
+enum bh_log_format tome_settings_log_format(const struct tome_settings *settings);
