@@ -1,0 +1,288 @@
+/*
+ * Starting and leaving. The first loop runs on the calling thread and takes the signals; the others
+ * get a thread each. Leaving is a sequence of posted steps: mark, wait, drain every loop, stop.
+ */
+#include "bulkhead/runtime/lifecycle.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/log.h"
+#include "bulkhead/base/time.h"
+#include "bulkhead/loop/fiber.h"
+
+#define LOOPS_MAX 256
+
+struct lifecycle;
+
+/* One loop with what starts and drains it. */
+struct member {
+    struct lifecycle *lifecycle;
+    struct bh_loop *loop;
+    pthread_t thread;
+    bool has_thread;
+    bool attached; /* serves connections, so it is to be drained */
+    int attach_result;
+    struct bh_task drain;   /* first loop → this loop: begin to drain */
+    struct bh_task drained; /* this loop → first loop: nothing left */
+};
+
+struct lifecycle {
+    const struct bh_lifecycle_options *options;
+    struct bh_http_server *server;
+    struct member members[LOOPS_MAX];
+    unsigned count;
+    sem_t member_began; /* a member's thread has written its attach_result */
+
+    /* First loop's thread from here on. */
+    uv_signal_t terminate, interrupt;
+    uv_timer_t timer; /* the shutdown delay, then the time-out */
+    enum { SERVING, DELAYING, DRAINING, STOPPED } phase;
+    uint64_t deadline_us;
+    unsigned draining;
+    int start_result;
+    struct bh_error start_error;
+};
+
+static atomic_bool leaving;
+static atomic_uint_fast64_t started_us;
+
+bool bh_lifecycle_is_leaving(void)
+{
+    return atomic_load_explicit(&leaving, memory_order_relaxed);
+}
+
+uint64_t bh_lifecycle_started_us(void)
+{
+    return atomic_load_explicit(&started_us, memory_order_relaxed);
+}
+
+static unsigned usable_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    const int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : count > LOOPS_MAX ? LOOPS_MAX : (unsigned)count;
+}
+
+/* ---- Leaving ---- */
+
+static void all_drained(struct lifecycle *const lifecycle)
+{
+    lifecycle->phase = STOPPED;
+    if (lifecycle->options->on_stop)
+        lifecycle->options->on_stop(lifecycle->options->service);
+    uv_close((uv_handle_t *)&lifecycle->terminate, NULL);
+    uv_close((uv_handle_t *)&lifecycle->interrupt, NULL);
+    uv_close((uv_handle_t *)&lifecycle->timer, NULL);
+    bh_loop_stop(lifecycle->members[0].loop);
+}
+
+static void member_drained(struct bh_task *const task)
+{
+    struct lifecycle *const lifecycle = BH_CONTAINER_OF(task, struct member, drained)->lifecycle;
+    if (--lifecycle->draining == 0)
+        all_drained(lifecycle);
+}
+
+/* On the member's loop: no connection is left there. */
+static void no_connection_left(void *const argument)
+{
+    struct member *const member = argument;
+    struct lifecycle *const lifecycle = member->lifecycle;
+    bh_loop_post(lifecycle->members[0].loop, &member->drained);
+    if (member != &lifecycle->members[0])
+        bh_loop_stop(member->loop);
+}
+
+static void drain_member(struct bh_task *const task)
+{
+    struct member *const member = BH_CONTAINER_OF(task, struct member, drain);
+    const struct lifecycle *const lifecycle = member->lifecycle;
+    bh_http_server_drain(lifecycle->server, member->loop, lifecycle->deadline_us,
+                         no_connection_left, member);
+}
+
+static void drain_all(struct lifecycle *const lifecycle)
+{
+    lifecycle->phase = DRAINING;
+    uv_timer_stop(&lifecycle->timer);
+    if (lifecycle->options->on_drain)
+        lifecycle->options->on_drain(lifecycle->options->service);
+    for (unsigned i = 0; i < lifecycle->count; i++)
+        lifecycle->draining += lifecycle->members[i].attached;
+    if (lifecycle->draining == 0)
+        all_drained(lifecycle);
+    for (unsigned i = 0; i < lifecycle->count; i++) {
+        if (lifecycle->members[i].attached)
+            bh_loop_post(lifecycle->members[i].loop, &lifecycle->members[i].drain);
+    }
+}
+
+static void delay_over(uv_timer_t *const timer)
+{
+    drain_all(timer->data);
+}
+
+static void leave(uv_signal_t *const handle, const int number)
+{
+    struct lifecycle *const lifecycle = handle->data;
+    const struct bh_lifecycle_options *const options = lifecycle->options;
+    const uint64_t now_us = bh_time_now_us();
+    if (lifecycle->phase == SERVING) {
+        atomic_store(&leaving, true);
+        bh_http_server_mark_draining(lifecycle->server);
+        bh_log_info("lifecycle",
+                    "%s: not ready any more, finishing what is in flight within %.1f s",
+                    strsignal(number), (double)options->shutdown_timeout_us / 1e6);
+        lifecycle->phase = DELAYING;
+        lifecycle->deadline_us = now_us + options->shutdown_delay_us + options->shutdown_timeout_us;
+        uv_timer_start(&lifecycle->timer, delay_over, options->shutdown_delay_us / 1000, 0);
+        return;
+    }
+    bh_log_warning("lifecycle", "%s again: closing what is left", strsignal(number));
+    if (lifecycle->phase == DELAYING) {
+        lifecycle->deadline_us = now_us;
+        drain_all(lifecycle);
+    } else if (lifecycle->phase == DRAINING) {
+        bh_log_flush();
+        _exit(128 + number);
+    }
+}
+
+/* ---- Starting ---- */
+
+static void *member_main(void *const argument)
+{
+    struct member *const member = argument;
+    member->attach_result = bh_http_server_attach(member->lifecycle->server, member->loop);
+    member->attached = member->attach_result == 0;
+    sem_post(&member->lifecycle->member_began);
+    if (member->attached)
+        bh_loop_run(member->loop);
+    return NULL;
+}
+
+/* The first member serves on this thread; each other one gets its own. */
+static int start_member(struct member *const member)
+{
+    struct lifecycle *const lifecycle = member->lifecycle;
+    if (member == &lifecycle->members[0]) {
+        const int result = bh_http_server_attach(lifecycle->server, member->loop);
+        member->attached = result == 0;
+        return result;
+    }
+    if (pthread_create(&member->thread, NULL, member_main, member) != 0)
+        return BH_ENOMEM;
+    member->has_thread = true;
+    while (sem_wait(&lifecycle->member_began) != 0)
+        continue;
+    return member->attach_result;
+}
+
+static void start(void *const argument)
+{
+    struct lifecycle *const lifecycle = argument;
+    const struct bh_lifecycle_options *const options = lifecycle->options;
+    int result = 0;
+    if (options->on_start)
+        result = options->on_start(options->service, &lifecycle->start_error);
+    for (unsigned i = 0; result == 0 && i < lifecycle->count; i++) {
+        result = start_member(&lifecycle->members[i]);
+        if (result)
+            bh_error_set(&lifecycle->start_error, result, "cannot start event loop %u: %s", i,
+                         bh_error_text(result));
+    }
+    lifecycle->start_result = result;
+    if (result) {
+        lifecycle->deadline_us = bh_time_now_us();
+        drain_all(lifecycle);
+        return;
+    }
+    bh_log_info("lifecycle", "Serving on http://%s:%u with %u event loops", options->host,
+                bh_http_server_port(lifecycle->server), lifecycle->count);
+}
+
+static void begin(uv_timer_t *const timer)
+{
+    struct lifecycle *const lifecycle = timer->data;
+    const int result = bh_fiber_spawn(lifecycle->members[0].loop, start, lifecycle);
+    bh_assert(result == 0);
+}
+
+static int create_members(struct lifecycle *const lifecycle, struct bh_error *const reterr)
+{
+    const unsigned wanted = lifecycle->options->loops;
+    const unsigned count = wanted == 0 ? usable_cores() : wanted > LOOPS_MAX ? LOOPS_MAX : wanted;
+    for (unsigned i = 0; i < count; i++) {
+        struct member *const member = &lifecycle->members[i];
+        *member = (struct member){ .lifecycle = lifecycle,
+                                   .drain = { .run = drain_member },
+                                   .drained = { .run = member_drained } };
+        const int result = bh_loop_create(NULL, &member->loop);
+        if (result)
+            return bh_error_set(reterr, result, "cannot create event loop %u: %s", i,
+                                bh_error_text(result));
+        lifecycle->count++;
+    }
+    return 0;
+}
+
+static void serve(struct lifecycle *const lifecycle)
+{
+    uv_loop_t *const uv = bh_loop_uv(lifecycle->members[0].loop);
+    uv_signal_init(uv, &lifecycle->terminate);
+    uv_signal_init(uv, &lifecycle->interrupt);
+    uv_timer_init(uv, &lifecycle->timer);
+    lifecycle->terminate.data = lifecycle;
+    lifecycle->interrupt.data = lifecycle;
+    lifecycle->timer.data = lifecycle;
+    uv_signal_start(&lifecycle->terminate, leave, SIGTERM);
+    uv_signal_start(&lifecycle->interrupt, leave, SIGINT);
+    uv_timer_start(&lifecycle->timer, begin, 0, 0);
+    bh_loop_run(lifecycle->members[0].loop);
+}
+
+int bh_lifecycle_run(const struct bh_lifecycle_options *const options,
+                     struct bh_error *const reterr)
+{
+    struct lifecycle *const lifecycle = calloc(1, sizeof(*lifecycle));
+    if (!lifecycle)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory to start");
+    lifecycle->options = options;
+    sem_init(&lifecycle->member_began, 0, 0);
+    signal(SIGPIPE, SIG_IGN);
+    atomic_store(&started_us, bh_time_now_us());
+
+    int result = bh_http_server_create(&options->http, options->host, options->port,
+                                       options->router, options->service, &lifecycle->server,
+                                       reterr);
+    if (result == 0)
+        result = create_members(lifecycle, reterr);
+    if (result == 0) {
+        serve(lifecycle);
+        result = lifecycle->start_result;
+        if (result && reterr)
+            *reterr = lifecycle->start_error;
+        if (result == 0)
+            bh_log_info("lifecycle", "Stopped: nothing was left in flight");
+    }
+    for (unsigned i = 0; i < lifecycle->count; i++) {
+        if (lifecycle->members[i].has_thread)
+            pthread_join(lifecycle->members[i].thread, NULL);
+    }
+    for (unsigned i = 0; i < lifecycle->count; i++)
+        bh_loop_destroy(lifecycle->members[i].loop);
+    bh_http_server_destroy(lifecycle->server);
+    sem_destroy(&lifecycle->member_began);
+    free(lifecycle);
+    return result;
+}
