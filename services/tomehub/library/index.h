@@ -1,0 +1,63 @@
+/*
+ * The index: which words stand in which chunks. Kept in tables of its own (see README.md), changed in the
+ * caller's transactions, so that index and chunks never disagree.
+ *
+ * Work is split so that the writer is held briefly: prepare (CPU only) on a worker thread,
+ * add or remove in a short transaction, maintain (bounded merging) now and then.
+ */
+#pragma once
+
+#include "bulkhead/db/db.h"
+#include "services/tomehub/library/analysis.h"
+
+#define TOME_ORDINAL_BITS 20 /* chunk id = book id << 20 | ordinal */
+
+struct tome_index_chunk {
+    int64_t id;
+    int64_t chapter;       /* ordinal; -1 without one */
+    struct bh_str heading; /* the chapter's title */
+    struct bh_str content;
+};
+
+struct tome_index_batch; /* opaque: the words of a batch, ready to be written */
+
+/* Analyses consecutive chunks of one book (1 to 4,096 of them, ids rising). CPU only: call it on a worker thread, with an
+ * analyzer of that thread. The batch owns all its memory. BH_ENOMEM. */
+int tome_index_prepare(struct tome_analyzer *analyzer, enum tome_language language,
+                       const struct tome_index_chunk *chunks, size_t chunk_count,
+                       struct tome_index_batch **ret_batch, struct bh_error *reterr) BH_MUST_CHECK;
+/* NULL is fine. */
+void tome_index_batch_destroy(struct tome_index_batch *batch);
+BH_DEFINE_CLEANUP(struct tome_index_batch, tome_index_batch_destroy)
+
+/* Writes a batch in the transaction that inserts its chunks. Fiber. */
+int tome_index_add(struct bh_db_transaction *transaction, int64_t owner_id,
+                   const struct tome_index_batch *batch, struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Takes chunks out, in the transaction that deletes them: `batch` is prepared from the same contents. The
+ * chunks need not be batched as they were when added. Fiber. */
+int tome_index_remove(struct bh_db_transaction *transaction, int64_t owner_id,
+                      const struct tome_index_batch *batch, struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Words of a book's title and author: call when a book row is inserted and when either changes
+ * (replaces what was there). Cheap. Fiber. */
+int tome_index_set_book(struct bh_db_transaction *transaction, struct tome_analyzer *analyzer,
+                        int64_t owner_id, int64_t book_id, struct bh_str title,
+                        struct bh_str author, struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Forgets them: call when the book row is deleted. Fiber. */
+int tome_index_remove_book(struct bh_db_transaction *transaction, int64_t owner_id, int64_t book_id,
+                           struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Merges parts of the index in one bounded write transaction of its own (about 20 ms). Call after each
+ * committed batch of an ingest or purge, outside of any transaction; `*ret_more`: more is waiting. Searches work without it,
+ * slower as parts pile up. Fiber. */
+int tome_index_maintain(struct bh_db *db, bool *ret_more, struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Whether the index was made by this program's analysis. BH_ECONFLICT: it was not; the message says
+ * how to rebuild. Fiber. */
+int tome_index_check_version(struct bh_db *db, struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Makes the whole index anew from the chunks, in short transactions; searches see the old
+ * or a partial index meanwhile. Fiber. */
+int tome_index_rebuild(struct bh_db *db, struct bh_error *reterr) BH_MUST_CHECK;

@@ -1,0 +1,60 @@
+/*
+ * The query language: what a person types, made into clauses. Nothing a person may type is an error.
+ *
+ * A query is a list of clauses that must all hold; a clause is one or more alternatives (a OR b), and
+ * may be negated (-a). An alternative is a word, a phrase ("a b") or a prefix (a*), perhaps within
+ * a field (title:a, author:"a b", tag:a, type:a, book:4). Quotes without an end reach to the end;
+ * operators without operands are dropped; anything else is words.
+ *
+ * Pure: no database, no I/O. The result lives in the caller's arena.
+ */
+#pragma once
+
+#include "bulkhead/base/arena.h"
+#include "services/tomehub/library/analysis.h"
+
+/* Words past these are ignored; the answer is that of the words before. */
+#define TOME_QUERY_TERMS_MAX 64
+#define TOME_QUERY_PHRASE_MAX 32
+
+enum tome_query_field {
+    TOME_QUERY_ANY,
+    TOME_QUERY_TITLE,
+    TOME_QUERY_AUTHOR,
+    TOME_QUERY_TAG,
+    TOME_QUERY_TYPE,
+    TOME_QUERY_BOOK
+};
+
+struct tome_query_word {
+    struct bh_str form;
+    struct bh_str stems[TOME_LANGUAGE_COUNT]; /* by language; empty where equal to the form */
+    struct bh_str source;                     /* as typed, in the query */
+};
+
+/* One alternative: a word (word_count 1) or a phrase. */
+struct tome_query_term {
+    enum tome_query_field field;
+    bool prefix; /* the last word is the beginning of a word */
+    bool quoted; /* exact forms, no stems */
+    struct tome_query_word *words;
+    size_t word_count;
+    struct bh_str source; /* as typed, without operators and quotes */
+};
+
+struct tome_query_clause {
+    bool negated;
+    struct tome_query_term *terms; /* alternatives */
+    size_t term_count;
+};
+
+struct tome_query {
+    struct tome_query_clause *clauses;
+    size_t clause_count;
+    size_t term_count; /* over all clauses */
+};
+
+/* `text`: UTF-8, borrowed as long as the result. `instant`: the last word is a prefix.
+ * An empty result (no clauses) means nothing that can be searched was typed. BH_ENOMEM. */
+int tome_query_parse(struct tome_analyzer *analyzer, struct bh_str text, bool instant,
+                     struct bh_arena *arena, struct tome_query *ret_query) BH_MUST_CHECK;
