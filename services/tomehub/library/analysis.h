@@ -14,7 +14,7 @@
 #pragma once
 
 #include "bulkhead/base/error.h"
-#include "services/tomehub/library/language.h"
+#include "library/language.h"
 
 /* Bump when any text would give other forms or stems: the index then wants a rebuild. */
 #define TOME_ANALYSIS_VERSION 1

@@ -8,14 +8,13 @@
 #pragma once
 
 #include "bulkhead/db/db.h"
-#include "services/tomehub/library/analysis.h"
+#include "library/analysis.h"
 
 #define TOME_ORDINAL_BITS 20 /* chunk id = book id << 20 | ordinal */
 
 struct tome_index_chunk {
     int64_t id;
-    int64_t chapter;       /* ordinal; -1 without one */
-    struct bh_str heading; /* the chapter's title */
+    struct bh_str heading; /* the chapter's title, or empty */
     struct bh_str content;
 };
 

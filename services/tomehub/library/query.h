@@ -11,7 +11,7 @@
 #pragma once
 
 #include "bulkhead/base/arena.h"
-#include "services/tomehub/library/analysis.h"
+#include "library/analysis.h"
 
 /* Words past these are ignored; the answer is that of the words before. */
 #define TOME_QUERY_TERMS_MAX 64
