@@ -2,8 +2,8 @@
  * The index: which words stand in which chunks. Kept in tables of its own (see README.md), changed in the
  * caller's transactions, so that index and chunks never disagree.
  *
- * Work is split so that the writer is held briefly: prepare (CPU only) on a worker thread,
- * add or remove in a short transaction, maintain (bounded merging) now and then.
+ * Work is split so that the writer is held briefly: prepare (CPU only) on a worker thread, then
+ * add or remove in a short transaction.
  */
 #pragma once
 
@@ -47,11 +47,6 @@ int tome_index_set_book(struct bh_db_transaction *transaction, struct tome_analy
 /* Forgets them: call when the book row is deleted. Fiber. */
 int tome_index_remove_book(struct bh_db_transaction *transaction, int64_t owner_id, int64_t book_id,
                            struct bh_error *reterr) BH_MUST_CHECK;
-
-/* Merges parts of the index in one bounded write transaction of its own (about 20 ms). Call after each
- * committed batch of an ingest or purge, outside of any transaction; `*ret_more`: more is waiting. Searches work without it,
- * slower as parts pile up. Fiber. */
-int tome_index_maintain(struct bh_db *db, bool *ret_more, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Whether the index was made by this program's analysis. BH_ECONFLICT: it was not; the message says
  * how to rebuild. Fiber. */
