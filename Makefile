@@ -39,8 +39,9 @@ fuzz: test-deps ## run every fuzzer for SECONDS=60 each
 bench: test-deps build ## measure HTTP, ingest and search against their limits
 	@bench/run http ingest search
 
-format: test-deps ## put every C file into the house format
+format: test-deps ## put every C and Python file into the house format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+	@/usr/bin/python3 -m black --quiet tests tools $$(git grep -l '^#!/usr/bin/python3$$')
 
 clean: ## remove everything that was built
 	@rm -rf build

@@ -8,10 +8,12 @@ the exceptions, each with its reason; an entry that no longer excuses anything i
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ALLOW_LIST = "tools/allow-list.txt"
 C_SUFFIXES = (".c", ".h")
@@ -88,6 +90,20 @@ class Check:
         return sorted(p for p in paths if not suffixes or p.name.endswith(suffixes))
 
 
+def compiled_files(check: Check, build: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Our C files of a build folder's compile_commands.json, with their entries."""
+    database = check.root / build / "compile_commands.json"
+    if not database.exists():
+        sys.exit(f"{check.name}: no {database}; `make check` makes that build")
+    ours = set(check.files(".c"))
+    entries: dict[Path, dict[str, Any]] = {}
+    for entry in json.loads(database.read_text()):
+        path = (Path(entry["directory"]) / entry["file"]).resolve()
+        if path in ours:
+            entries.setdefault(path, entry)
+    return sorted(entries.items())
+
+
 C_TOKEN = re.compile(
     r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""",
     re.DOTALL,
@@ -103,7 +119,7 @@ def c_code(text: str, keep_strings: bool = False) -> str:
     """C source with comments (and strings) blanked; every character keeps its line and column."""
 
     def replace(match: re.Match[str]) -> str:
-        token = match.group()
+        token: str = match.group()
         if token[0] == "/":
             return blank(token)
         return token if keep_strings else token[0] + blank(token[1:-1]) + token[-1]
@@ -133,5 +149,6 @@ def _name_before(lines: list[str], brace_line: int) -> str:
         if not line.strip() or line.startswith(("}", "#")) or line.rstrip().endswith(";"):
             break
         head = line + " " + head
-    names = re.findall(r"(\w+)\s*\(", re.sub(r"__attribute__\s*\(\(.*?\)\)", "", head))
-    return names[0] if names else "?"
+    head = re.sub(r"__attribute__\s*\(\(.*?\)\)", "", head)
+    match = re.search(r"(\w+)\s*\(", head)
+    return str(match.group(1)) if match else "?"
