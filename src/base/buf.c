@@ -88,20 +88,6 @@ void bh_buf_append_byte(struct bh_buf *const buf, const char byte)
     buf->size++;
 }
 
-void bh_buf_append_int(struct bh_buf *const buf, const int64_t value)
-{
-    char digits[24];
-    size_t at = sizeof(digits);
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (value < 0)
-        digits[--at] = '-';
-    bh_buf_append(buf, digits + at, sizeof(digits) - at);
-}
-
 void bh_buf_printf(struct bh_buf *const buf, const char *const format, ...)
 {
     va_list arguments;

@@ -105,9 +105,11 @@ int bh_str_to_int64(const struct bh_str text, const int64_t minimum, const int64
     return 0;
 }
 
-/* Length of the well-formed sequence at `at`, or 0 (RFC 3629, table of section 4). */
-static size_t sequence_size(const unsigned char *const at, const size_t left)
+size_t bh_str_utf8_sequence(const char *const data, const size_t left)
 {
+    if (left == 0)
+        return 0;
+    const unsigned char *const at = (const unsigned char *)data;
     const unsigned char first = at[0];
     if (first < 0x80)
         return 1;
@@ -142,7 +144,7 @@ static size_t sequence_size(const unsigned char *const at, const size_t left)
 
 bool bh_str_is_utf8(const struct bh_str text)
 {
-    const unsigned char *at = (const unsigned char *)text.data;
+    const char *at = text.data;
     size_t left = text.size;
     while (left > 0) {
         if (left >= 8) {
@@ -154,7 +156,7 @@ bool bh_str_is_utf8(const struct bh_str text)
                 continue;
             }
         }
-        const size_t size = sequence_size(at, left);
+        const size_t size = bh_str_utf8_sequence(at, left);
         if (size == 0)
             return false;
         at += size;

@@ -35,6 +35,11 @@ void bh_buf_append(struct bh_buf *buf, const void *data, size_t size);
 void bh_buf_append_str(struct bh_buf *buf, struct bh_str text);
 void bh_buf_append_byte(struct bh_buf *buf, char byte);
 void bh_buf_append_int(struct bh_buf *buf, int64_t value);
+
+/* Finite numbers, the same in every locale: the fewest digits that read back equal, always with a
+ * point or an exponent ("1.0"); and with `digits` (0 to 17) behind the point. */
+void bh_buf_append_double(struct bh_buf *buf, double value);
+void bh_buf_append_fixed(struct bh_buf *buf, double value, int digits);
 void bh_buf_printf(struct bh_buf *buf, const char *format, ...) BH_PRINTF(2, 3);
 
 /* Removes the first `count` bytes (≤ size). */

@@ -14,7 +14,9 @@
 #include "bulkhead/base/buf.h"
 #include "bulkhead/base/error.h"
 
-#define BH_JSON_DEPTH_MAX 32
+#define BH_JSON_DEPTH_MAX 32      /* of the writer */
+#define BH_JSON_READ_DEPTH_MAX 64 /* the most a caller of bh_json_parse may allow */
+#define BH_JSON_VALUES_MAX 250000 /* in one text that is read: the tree stays below 32 MiB */
 
 struct bh_json {
     struct bh_buf *buf;   /* private: borrowed from the caller */
@@ -34,7 +36,7 @@ void bh_json_array_end(struct bh_json *json);
 void bh_json_key(struct bh_json *json, struct bh_str key);
 void bh_json_string(struct bh_json *json, struct bh_str value);
 void bh_json_int(struct bh_json *json, int64_t value);
-void bh_json_double(struct bh_json *json, double value); /* shortest form that reads back equal */
+void bh_json_double(struct bh_json *json, double value); /* fewest digits that read back equal */
 void bh_json_fixed(struct bh_json *json, double value, int digits); /* digits behind the point */
 void bh_json_bool(struct bh_json *json, bool value);
 void bh_json_null(struct bh_json *json);
@@ -52,9 +54,10 @@ void bh_json_kv_array(struct bh_json *json, const char *key);  /* opens it */
 /* ---- Reading ---- */
 
 /* Parses a whole document. Refuses nesting deeper than `depth_maximum`, duplicate keys, invalid
- * UTF-8, NUL inside strings, and anything behind the value. *ret_value is a new reference the
- * caller gives back with json_decref. Errors: BH_ESYNTAX (message names line and column),
- * BH_ELIMIT (depth), BH_ENOMEM. Uses little stack: fit for fibers. */
+ * UTF-8, NUL inside strings, whole numbers past 64 bits, and anything behind the value. *ret_value
+ * is a new reference the caller gives back with json_decref. Errors: BH_ESYNTAX and BH_ELIMIT
+ * (depth, count of values), message "line 2, column 7: <cause>"; BH_ENOMEM.
+ * Uses little stack: fit for fibers. */
 int bh_json_parse(struct bh_str text, unsigned depth_maximum, json_t **ret_value,
                   struct bh_error *reterr) BH_MUST_CHECK;
 
