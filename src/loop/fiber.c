@@ -79,6 +79,7 @@ static void fiber_ended(struct bh_fiber *const fiber)
     fiber->stack = NULL;
     bh_list_prepend(&loop->idle_fibers, &fiber->node);
     loop->fiber_count--;
+    bh_metrics_add(loop->fibers_metric, -1);
     if (loop->fiber_count == 0)
         bh_loop_fibers_ended(loop);
 }
@@ -113,12 +114,15 @@ int bh_fiber_spawn(struct bh_loop *const loop, bh_fiber_function *const function
                    void *const argument)
 {
     bh_magic_check(loop, BH_LOOP_MAGIC);
-    if (loop->fiber_count >= loop->fibers_maximum)
+    if (loop->fiber_count >= loop->fibers_maximum) {
+        bh_metrics_add(loop->refused_metric, 1);
         return BH_ELIMIT;
+    }
     struct bh_fiber *const fiber = fiber_take(loop);
     if (!fiber)
         return BH_ENOMEM;
     loop->fiber_count++;
+    bh_metrics_add(loop->fibers_metric, 1);
     fiber->wake_pending = false;
     fiber->canceled = false;
     fiber->deadline_us = BH_NEVER_US;

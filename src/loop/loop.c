@@ -10,6 +10,9 @@
 #include "bulkhead/base/time.h"
 #include "loop/loop_internal.h"
 
+#define BH_METRICS_FILE "loop/loop_metrics.def"
+#include "bulkhead/base/metrics_define.h"
+
 #define STACK_BYTES_DEFAULT (256 * 1024)
 #define FIBERS_MAXIMUM_DEFAULT 16384
 #define IDLE_STACKS_MAXIMUM 64
@@ -56,12 +59,23 @@ static void before_sleep(uv_prepare_t *const handle)
 {
     struct bh_loop *const loop = handle->data;
     run_ready(loop);
+    /* The clock was first asked as this turn's first event was handled. */
+    if (loop->now_us != 0)
+        bh_metrics_observe_us(loop->turn_metric, bh_time_now_us() - loop->now_us);
     loop->now_us = 0;
 }
 
 static void after_sleep(uv_check_t *const handle)
 {
     run_ready(handle->data);
+}
+
+static void register_metrics(struct bh_loop *const loop)
+{
+    bh_metrics_register(metric_families, METRIC_COUNT);
+    loop->turn_metric = bh_metrics_child(&metric_families[METRIC_turn], NULL, 0);
+    loop->fibers_metric = bh_metrics_child(&metric_families[METRIC_fibers], NULL, 0);
+    loop->refused_metric = bh_metrics_child(&metric_families[METRIC_refused], NULL, 0);
 }
 
 int bh_loop_create(const struct bh_loop_options *const options, struct bh_loop **const ret_loop)
@@ -81,6 +95,7 @@ int bh_loop_create(const struct bh_loop_options *const options, struct bh_loop *
     const size_t stack_bytes = options ? options->stack_bytes : 0;
     const unsigned fibers_maximum = options ? options->fibers_maximum : 0;
     loop->fibers_maximum = fibers_maximum ? fibers_maximum : FIBERS_MAXIMUM_DEFAULT;
+    register_metrics(loop);
     bh_stack_pool_init(&loop->stacks, stack_bytes ? stack_bytes : STACK_BYTES_DEFAULT,
                        IDLE_STACKS_MAXIMUM);
 

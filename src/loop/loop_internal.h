@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/metrics.h"
 #include "bulkhead/loop/fiber.h"
 #include "bulkhead/loop/loop.h"
 #include "loop/stack.h"
@@ -24,6 +26,7 @@ struct bh_loop {
     unsigned fibers_maximum;
     struct bh_list idle_fibers; /* ended ones, kept with their timer for reuse */
     struct bh_stack_pool stacks;
+    bh_metric turn_metric, fibers_metric, refused_metric;
 
     /* The guarded part: what other threads touch. */
     struct {
