@@ -5,7 +5,7 @@ BUILD := build/release
 SECONDS ?= 60
 RUN_TESTS := /usr/bin/python3 tools/run-tests
 
-.PHONY: help deps test-deps build run test unit integration fault e2e asan tsan fuzz check bench \
+.PHONY: help deps test-deps build run test unit check tools integration fault e2e asan tsan fuzz bench \
         format clean
 
 help: ## show this list
@@ -30,7 +30,7 @@ run: build ## build and serve TomeHub at http://127.0.0.1:5001
 test: test-deps ## every check and test; ends with `N passed, N failed`
 	@$(RUN_TESTS)
 
-unit integration fault e2e asan tsan check: test-deps ## one stage of `make test`
+unit check tools integration fault e2e asan tsan: test-deps ## one stage of `make test`
 	@$(RUN_TESTS) $@
 
 fuzz: test-deps ## run every fuzzer for SECONDS=60 each
