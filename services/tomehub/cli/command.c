@@ -1,13 +1,12 @@
 /* Parsing by getopt_long from a command's table, the generated help, and suggestions for slips. */
 #include "cli/command.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include "bulkhead/base/str.h"
 
 #define NAME_MAX_BYTES 64
 #define SLIPS_MAX 2 /* letters that may be wrong for a name to be suggested */
@@ -29,7 +28,7 @@ static size_t smaller(const size_t a, const size_t b)
     return a < b ? a : b;
 }
 
-/* Letters to insert, drop or change to make `a` of `b` (Levenshtein 1966), without case. */
+/* Letters to insert, drop or change to make `a` of `b` (Levenshtein 1966). */
 static size_t edit_distance(const char *const a, const char *const b)
 {
     const size_t width = strlen(b);
@@ -40,7 +39,7 @@ static size_t edit_distance(const char *const a, const char *const b)
         size_t diagonal = row[0];
         row[0] = i + 1;
         for (size_t j = 0; j < width; j++) {
-            const size_t change = diagonal + (strncasecmp(&a[i], &b[j], 1) != 0);
+            const size_t change = diagonal + (a[i] != b[j]);
             diagonal = row[j + 1];
             row[j + 1] = smaller(change, smaller(row[j], row[j + 1]) + 1);
         }
@@ -203,20 +202,18 @@ bool tome_cli_parse(const struct tome_command *const command, const int argc, ch
 
 bool tome_cli_number(const struct tome_command *const command,
                      const struct tome_options *const options, const size_t option,
-                     const long minimum, const long maximum, const long fallback,
-                     long *const ret_value)
+                     const int64_t minimum, const int64_t maximum, const int64_t fallback,
+                     int64_t *const ret_value)
 {
     const char *const text = options->values[option];
     if (text == NULL) {
         *ret_value = fallback;
         return true;
     }
-    char *end = NULL;
-    errno = 0;
-    const long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < minimum || value > maximum) {
-        tome_cli_error(command, "--%s takes a number from %ld to %ld, not \"%s\"",
-                       command->options[option].name, minimum, maximum, text);
+    int64_t value = 0;
+    if (bh_str_to_int64(bh_str_from(text), minimum, maximum, &value) != 0) {
+        tome_cli_error(command, "--%s takes a number from %lld to %lld, not \"%s\"",
+                       command->options[option].name, (long long)minimum, (long long)maximum, text);
         return false;
     }
     *ret_value = value;

@@ -57,8 +57,8 @@ bool tome_cli_parse(const struct tome_command *command, int argc, char **argv,
 
 /* A value as a number within bounds, `fallback` if not given. False: told on standard error. */
 bool tome_cli_number(const struct tome_command *command, const struct tome_options *options,
-                     size_t option, long minimum, long maximum, long fallback,
-                     long *ret_value) BH_MUST_CHECK;
+                     size_t option, int64_t minimum, int64_t maximum, int64_t fallback,
+                     int64_t *ret_value) BH_MUST_CHECK;
 
 /* "tomehub NAME: message" on standard error. */
 void tome_cli_error(const struct tome_command *command, const char *format, ...) BH_PRINTF(2, 3);

@@ -12,6 +12,11 @@ static const struct tome_option options[] = {
     [OPTION_REFERENCE] = { .name = "reference", .help = "print the reference page (Markdown)" },
 };
 
+static const struct bh_str reference_head = BH_STR(
+    "# TomeHub's settings\n\n"
+    "A setting comes from the environment, else from `.env` in the working directory, else "
+    "it has its default.\n(Printed by `tomehub config --reference`.)\n\n");
+
 static enum tome_exit print_settings(const struct tome_command *const command,
                                      struct bh_buf *const text)
 {
@@ -38,9 +43,10 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
     bh_buf_init(&text, 1 << 20);
     if (given.values[OPTION_EXAMPLE] != NULL)
         bh_settings_example(tome_settings_table, tome_settings_count, &text);
-    else if (given.values[OPTION_REFERENCE] != NULL)
+    else if (given.values[OPTION_REFERENCE] != NULL) {
+        bh_buf_append_str(&text, reference_head);
         bh_settings_reference(tome_settings_table, tome_settings_count, &text);
-    else
+    } else
         return print_settings(command, &text);
     return tome_output(&text);
 }

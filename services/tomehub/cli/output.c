@@ -1,9 +1,7 @@
 /* Standard output, checked. */
 #include "cli/output.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 enum tome_exit tome_output(const struct bh_buf *const text)
 {
@@ -12,7 +10,7 @@ enum tome_exit tome_output(const struct bh_buf *const text)
         return TOME_EXIT_FAILED;
     }
     if (fwrite(text->data, 1, text->size, stdout) != text->size || fflush(stdout) != 0) {
-        fprintf(stderr, "tomehub: cannot write to standard output: %s\n", strerror(errno));
+        fputs("tomehub: cannot write to standard output\n", stderr);
         return TOME_EXIT_FAILED;
     }
     return TOME_EXIT_OK;

@@ -31,6 +31,7 @@ CREATE TABLE books (
 ) STRICT;
 
 CREATE UNIQUE INDEX books_by_content ON books (owner_id, content_hash) WHERE state = 'ready';
+CREATE INDEX books_by_age ON books (owner_id, state, id);
 CREATE INDEX books_by_title ON books (owner_id, state, title_sort, id);
 CREATE INDEX books_by_author ON books (owner_id, state, author_sort, title_sort, id);
 CREATE INDEX books_purging ON books (id) WHERE state = 'purging';
@@ -67,12 +68,16 @@ CREATE TABLE chunks (
     content TEXT NOT NULL
 ) STRICT;
 
--- One row a file or document to take in. book_id is reserved with the job, by a 'loading' book.
+-- One row a file or document to take in. book_id is reserved with the job, by a 'loading' book. A job
+-- that is queued or running belongs to one process, its instance, which holds a lock as long as it
+-- lives; what a dead one leaves is taken over.
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     owner_id INTEGER NOT NULL REFERENCES owners (id),
     status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'done', 'failed')),
     stage TEXT NOT NULL CHECK (stage IN ('queued', 'extract', 'index', 'finish', 'done', 'failed')),
+    instance INTEGER CHECK ((instance IS NOT NULL) = (status IN ('queued', 'running'))),
+    attempt INTEGER NOT NULL DEFAULT 0,
     book_id INTEGER NOT NULL,
     replaces INTEGER, -- the book this one takes the place of
     input TEXT NOT NULL, -- absolute path of the file to read
@@ -80,8 +85,6 @@ CREATE TABLE jobs (
     content_hash BLOB NOT NULL,
     file_name TEXT NOT NULL DEFAULT '',
     title TEXT NOT NULL DEFAULT '', -- '' until the file has told it
-    instance INTEGER, -- which process runs it (its lock ends with the process)
-    attempt INTEGER NOT NULL DEFAULT 0,
     percent INTEGER NOT NULL DEFAULT 0,
     pages INTEGER NOT NULL DEFAULT 0,
     chunks INTEGER NOT NULL DEFAULT 0,
@@ -91,8 +94,5 @@ CREATE TABLE jobs (
     finished_at INTEGER
 ) STRICT;
 
-CREATE INDEX jobs_queued ON jobs (id) WHERE status = 'queued';
-CREATE INDEX jobs_running ON jobs (instance) WHERE status = 'running';
-CREATE INDEX jobs_finished ON jobs (finished_at) WHERE status IN ('done', 'failed');
-CREATE UNIQUE INDEX jobs_by_content ON jobs (owner_id, content_hash)
-    WHERE status IN ('queued', 'running');
+CREATE INDEX jobs_live ON jobs (instance, status, id) WHERE instance IS NOT NULL;
+CREATE UNIQUE INDEX jobs_by_content ON jobs (owner_id, content_hash) WHERE instance IS NOT NULL;

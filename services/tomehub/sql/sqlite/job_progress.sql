@@ -1,0 +1,2 @@
+-- ?1 job, ?2 percent, ?3 pages, ?4 chunks so far.
+UPDATE jobs SET stage = 'index', percent = ?2, pages = ?3, chunks = ?4 WHERE id = ?1;
