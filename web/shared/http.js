@@ -1,0 +1,104 @@
+/** Talking JSON with our own server, and saying clearly what went wrong. */
+
+/** An error answer of the API, or a connection that failed (`status` 0). */
+export class ApiError extends Error {
+    /**
+     * @param {number} status
+     * @param {string} message
+     * @param {string} [requestId]
+     */
+    constructor(status, message, requestId = "") {
+        super(message);
+        this.name = "ApiError";
+        this.status = status;
+        this.requestId = requestId;
+    }
+}
+
+const UNREACHABLE = "The server does not answer. Check that it is running, then try again.";
+
+/** @type {Record<number, string>} */
+const BY_STATUS = {
+    404: "This is no longer there.",
+    413: "This is larger than the server accepts.",
+    415: "This kind of file cannot be read.",
+    503: "The server is busy. Try again in a moment.",
+    507: "The server has no space left.",
+};
+
+/**
+ * The error an answer's status and body stand for.
+ *
+ * @param {number} status
+ * @param {string} body
+ */
+export function apiError(status, body) {
+    if (status === 0) {
+        return new ApiError(0, UNREACHABLE);
+    }
+    let detail = "";
+    let requestId = "";
+    try {
+        const answer = JSON.parse(body);
+        detail = String(answer.detail || answer.error || "");
+        requestId = String(answer.request_id || "");
+    } catch {
+        detail = "";
+    }
+    const message = detail || BY_STATUS[status] || `The server answered ${status}.`;
+    return new ApiError(status, message, requestId);
+}
+
+/**
+ * Sends a request and reads its JSON answer (`null` for 204).
+ *
+ * @param {string} url
+ * @param {{method?: string, body?: unknown, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ * @throws {ApiError} for an error answer or no answer; an AbortError when `signal` fires
+ */
+export async function requestJson(url, { method = "GET", body, signal } = {}) {
+    /** @type {RequestInit} */
+    const init = { method, headers: { Accept: "application/json" } };
+    if (signal) {
+        init.signal = signal;
+    }
+    if (body !== undefined) {
+        init.body = JSON.stringify(body);
+        init.headers = { Accept: "application/json", "Content-Type": "application/json" };
+    }
+    let response;
+    let text;
+    try {
+        response = await fetch(url, init);
+        text = await response.text();
+    } catch (error) {
+        if (signal?.aborted) {
+            throw error;
+        }
+        throw apiError(0, "");
+    }
+    if (!response.ok) {
+        throw apiError(response.status, text);
+    }
+    if (text === "") {
+        return null;
+    }
+    try {
+        return JSON.parse(text);
+    } catch {
+        throw new ApiError(response.status, "The server's answer could not be read.");
+    }
+}
+
+/**
+ * Words for the reader.
+ *
+ * @param {unknown} error
+ */
+export function describe(error) {
+    if (error instanceof ApiError) {
+        return error.message;
+    }
+    return error instanceof Error ? `The page failed: ${error.message}` : String(error);
+}
