@@ -1,7 +1,8 @@
 /*
- * Router: method and path pattern → handler. Patterns are literal segments and `{name}` segments
- * ("/api/books/{id}/pages/{n}"); a literal beats a name at the same place. Built once at start,
- * then constant and shared by all loops.
+ * Router: method and path pattern → handler. Patterns are literal segments, `{name}` segments
+ * ("/api/books/{id}/pages/{n}") and, as the last one, `{name...}` for all that follows
+ * ("/files/{path...}"). A literal beats a name at the same place; `{name...}` is taken only where
+ * nothing else has the path. Built once at start, then constant and shared by all loops.
  */
 #pragma once
 
