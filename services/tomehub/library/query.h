@@ -28,8 +28,9 @@ enum tome_query_field {
 
 struct tome_query_word {
     struct bh_str form;
-    struct bh_str stems[TOME_LANGUAGE_COUNT]; /* by language; empty where equal to the form */
-    struct bh_str source;                     /* as typed, in the query */
+    const struct bh_str *stems; /* those that differ from the form, each once */
+    size_t stem_count;
+    struct bh_str source; /* as typed, in the query */
 };
 
 /* One alternative: a word (word_count 1) or a phrase. */
@@ -37,9 +38,8 @@ struct tome_query_term {
     enum tome_query_field field;
     bool prefix; /* the last word is the beginning of a word */
     bool quoted; /* exact forms, no stems */
-    struct tome_query_word *words;
+    const struct tome_query_word *words;
     size_t word_count;
-    struct bh_str source; /* as typed, without operators and quotes */
 };
 
 struct tome_query_clause {
@@ -54,7 +54,10 @@ struct tome_query {
     size_t term_count; /* over all clauses */
 };
 
-/* `text`: UTF-8, borrowed as long as the result. `instant`: the last word is a prefix.
+/* `text`: UTF-8, borrowed as long as the result. `languages`: those to make stems for, a bit
+ * (1 << language) each. `instant`: the last word may still be being typed: it is taken as a word and as a
+ * prefix, unless a blank stands behind it.
  * An empty result (no clauses) means nothing that can be searched was typed. BH_ENOMEM. */
-int tome_query_parse(struct tome_analyzer *analyzer, struct bh_str text, bool instant,
-                     struct bh_arena *arena, struct tome_query *ret_query) BH_MUST_CHECK;
+int tome_query_parse(struct tome_analyzer *analyzer, struct bh_str text, uint32_t languages,
+                     bool instant, struct bh_arena *arena,
+                     struct tome_query *ret_query) BH_MUST_CHECK;
