@@ -389,7 +389,8 @@ static void read_word(struct tome_analyzer *const analyzer, const size_t start, 
 {
     const struct bh_str text = analyzer->text;
     bool is_full = false, ascii = first < 0x80, is_number = first >= '0' && first <= '9';
-    bool has_point = false;
+    /* 2.1.3: what stands behind a point that separates is no decimal. */
+    bool has_point = start >= 2 && text.data[start - 1] == '.' && is_ascii_digit(text, start - 2);
     append_folded(analyzer, first, &is_full);
     size_t end = analyzer->offset, resume = end;
     while (resume < text.size) {

@@ -17,6 +17,7 @@ struct parser {
     struct bh_arena *arena;
     struct tome_query query;
     struct tome_query_term *terms; /* of all clauses */
+    size_t words_read;             /* repeated ones too */
     bool or_pending;
     bool out_of_memory;
 };
@@ -189,12 +190,7 @@ static bool next_is_or(const struct parser *const parser)
 
 static void add_operand(struct parser *const parser, const struct operand *const operand)
 {
-    struct tome_query_word *const words = bh_arena_calloc(parser->arena, TOME_QUERY_PHRASE_MAX,
-                                                          sizeof(*words));
-    if (words == NULL) {
-        parser->out_of_memory = true;
-        return;
-    }
+    struct tome_query_word words[TOME_QUERY_PHRASE_MAX];
     const bool together = operand->quoted || operand->negated || operand->prefix ||
                           operand->field != TOME_QUERY_ANY || parser->or_pending ||
                           next_is_or(parser);
@@ -202,6 +198,7 @@ static void add_operand(struct parser *const parser, const struct operand *const
     struct tome_token token;
     tome_analyzer_begin(parser->analyzer, operand->text);
     while (count < TOME_QUERY_PHRASE_MAX && tome_analyzer_next(parser->analyzer, &token)) {
+        parser->words_read++;
         set_word(parser, &token, operand, &words[count]);
         if (parser->out_of_memory)
             return;
@@ -305,7 +302,8 @@ int tome_query_parse(struct tome_analyzer *const analyzer, const struct bh_str t
     if (parser.query.clauses == NULL || parser.terms == NULL)
         return BH_ENOMEM;
     while (parser.offset < text.size && !parser.out_of_memory &&
-           parser.query.term_count < TOME_QUERY_TERMS_MAX) {
+           parser.query.term_count < TOME_QUERY_TERMS_MAX &&
+           parser.words_read < TOME_QUERY_WORDS_MAX) {
         const size_t blank = blank_at(text, parser.offset);
         if (blank > 0)
             parser.offset += blank;

@@ -15,6 +15,7 @@
 
 /* Words past these are ignored; the answer is that of the words before. */
 #define TOME_QUERY_TERMS_MAX 64
+#define TOME_QUERY_WORDS_MAX 1024 /* with repeated ones */
 #define TOME_QUERY_PHRASE_MAX 32
 
 enum tome_query_field {
