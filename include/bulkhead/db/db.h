@@ -85,6 +85,8 @@ bool bh_db_is_null_at(const struct bh_db_rows *rows, size_t row, size_t column);
 /* ---- Calls ---- */
 
 /* Runs one statement outside of a transaction (on the WRITE lane: in one of its own).
+ * `arena` and `ret_rows` may both be NULL where rows do not matter.
+ * BH_EBUSY: no connection within the time-out, or too many wait. BH_ELIMIT: the arena is full.
  * BH_EEXISTS: a unique constraint. BH_ECONFLICT: a foreign key or check. BH_ENOSPACE: disk full.
  * BH_EUNAVAILABLE: the database cannot be reached or is locked past the deadline. BH_ECORRUPT. */
 int bh_db_query(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
@@ -93,8 +95,11 @@ int bh_db_query(struct bh_db *db, enum bh_db_lane lane, const struct bh_statemen
                 struct bh_error *reterr) BH_MUST_CHECK;
 
 /* A transaction holds its lane's connection alone: keep it short. READ: one snapshot.
- * End it by commit or rollback, whatever happens; `bh_db_rollback(NULL)` is fine. After an error
- * inside it only rollback is left. A cancelled fiber's rollback still runs. */
+ * End it by commit or rollback, whatever happens; both free it, also a commit that fails (nothing is
+ * kept then). `bh_db_rollback(NULL)` is fine. After an error inside it only rollback is left: a
+ * query or commit returns that error's code. A cancelled fiber's rollback still runs, and a commit
+ * once begun is carried through, so its outcome is known. A transaction that is idle for longer than
+ * `transaction_idle_timeout_us` is rolled back and its next call returns BH_ETIMEDOUT. */
 int bh_db_begin(struct bh_db *db, enum bh_db_lane lane, struct bh_db_transaction **ret_transaction,
                 struct bh_error *reterr) BH_MUST_CHECK;
 int bh_db_commit(struct bh_db_transaction *transaction, struct bh_error *reterr) BH_MUST_CHECK;
@@ -117,15 +122,18 @@ int bh_db_transaction_many(struct bh_db_transaction *transaction,
 /* ---- Life ---- */
 
 struct bh_db_options {
-    const char *url;           /* "sqlite:PATH" */
-    unsigned read_connections; /* SQLite: reader threads */
-    unsigned waiters_maximum;  /* calls that may wait for a connection; past it BH_EBUSY */
-    uint64_t acquire_timeout_us;
+    const char *url;             /* "sqlite:PATH" */
+    unsigned read_connections;   /* SQLite: reader threads */
+    unsigned waiters_maximum;    /* calls that may wait for a connection; past it BH_EBUSY */
+    uint64_t acquire_timeout_us; /* also: how long to wait for another process's lock at most */
+    uint64_t transaction_idle_timeout_us;  /* 0: 10 s */
     const struct bh_statement *statements; /* all the program will run: prepared on first use */
     size_t statement_count;
 };
 
-/* Opens and verifies the database. Not from a fiber. Errors name the URL (without password) and the cure. */
+/* Opens and verifies the database. Not from a fiber. Errors name the file and the cure.
+ * Threads without a loop (a command line) may make the calls above too: they block, without a
+ * deadline of their own. */
 int bh_db_open(const struct bh_db_options *options, struct bh_db **ret_db,
                struct bh_error *reterr) BH_MUST_CHECK;
 /* No call may be running. NULL is fine. */

@@ -22,9 +22,14 @@ typedef int bh_sqlite_function(struct bh_sqlite_session *session, void *argument
 int bh_sqlite_run(struct bh_db *db, enum bh_db_lane lane, bh_sqlite_function *function,
                   void *argument, struct bh_error *reterr) BH_MUST_CHECK;
 
+/* 0, or BH_ECANCELED or BH_ETIMEDOUT when nobody wants the running function's result any more: ask
+ * between steps of long work of your own (SQLite's own steps are interrupted by themselves). */
+int bh_sqlite_check(const struct bh_sqlite_session *session);
+
 sqlite3 *bh_sqlite_handle(struct bh_sqlite_session *session);
 
-/* The prepared statement of this connection, reset and without bindings; cached. */
+/* The prepared statement of this connection, reset and without bindings; cached, so `statement` lives
+ * as long as the database. Outside of the table given to bh_db_open: 16 different ones at most. */
 int bh_sqlite_prepare(struct bh_sqlite_session *session, const struct bh_statement *statement,
                       sqlite3_stmt **ret_statement, struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -1,0 +1,121 @@
+/* Finds the driver of a URL and hands the calls to it; conversions of result values. */
+#include "bulkhead/db/db.h"
+
+#include "bulkhead/base/assert.h"
+#include "db/driver.h"
+
+static const struct bh_driver *const drivers[] = { &bh_sqlite_driver };
+
+/* ---- Life ---- */
+
+int bh_db_open(const struct bh_db_options *const options, struct bh_db **const ret_db,
+               struct bh_error *const reterr)
+{
+    for (size_t i = 0; i < BH_COUNT_OF(drivers); i++) {
+        const struct bh_str scheme = bh_str_from(drivers[i]->scheme);
+        if (bh_str_starts_with(bh_str_from(options->url), scheme))
+            return drivers[i]->open(options->url + scheme.size, options, ret_db, reterr);
+    }
+    /* Only the scheme is shown: behind it may stand a password. */
+    struct bh_str rest = bh_str_from(options->url);
+    const struct bh_str scheme = bh_str_split(&rest, ':');
+    return bh_error_set(reterr, BH_EUNSUPPORTED,
+                        "database URL \"%.*s%s\": not a database this build knows; "
+                        "use sqlite:PATH, for example sqlite:library.db",
+                        BH_STR_ARGS(scheme), rest.data ? ":…" : "");
+}
+
+void bh_db_close(struct bh_db *const db)
+{
+    if (db)
+        db->driver->close(db);
+}
+
+const char *bh_db_backend(const struct bh_db *const db)
+{
+    return db->driver->backend;
+}
+
+/* ---- Calls ---- */
+
+int bh_db_query(struct bh_db *const db, const enum bh_db_lane lane,
+                const struct bh_statement *const statement,
+                const struct bh_db_value *const parameters, const size_t parameter_count,
+                struct bh_arena *const arena, struct bh_db_rows *const ret_rows,
+                struct bh_error *const reterr)
+{
+    return db->driver->query(db, lane, statement, parameters, parameter_count, arena, ret_rows,
+                             reterr);
+}
+
+int bh_db_begin(struct bh_db *const db, const enum bh_db_lane lane,
+                struct bh_db_transaction **const ret_transaction, struct bh_error *const reterr)
+{
+    return db->driver->begin(db, lane, ret_transaction, reterr);
+}
+
+int bh_db_commit(struct bh_db_transaction *const transaction, struct bh_error *const reterr)
+{
+    return transaction->driver->commit(transaction, reterr);
+}
+
+void bh_db_rollback(struct bh_db_transaction *const transaction)
+{
+    if (transaction)
+        transaction->driver->rollback(transaction);
+}
+
+int bh_db_transaction_query(struct bh_db_transaction *const transaction,
+                            const struct bh_statement *const statement,
+                            const struct bh_db_value *const parameters,
+                            const size_t parameter_count, struct bh_arena *const arena,
+                            struct bh_db_rows *const ret_rows, struct bh_error *const reterr)
+{
+    return transaction->driver->transaction_query(transaction, statement, parameters,
+                                                  parameter_count, arena, ret_rows, reterr);
+}
+
+int bh_db_transaction_many(struct bh_db_transaction *const transaction,
+                           const struct bh_statement *const statement,
+                           const struct bh_db_value *const parameters, const size_t parameter_count,
+                           const size_t row_count, int64_t *const ret_changes,
+                           struct bh_error *const reterr)
+{
+    return transaction->driver->transaction_many(transaction, statement, parameters,
+                                                 parameter_count, row_count, ret_changes, reterr);
+}
+
+/* ---- Rows ---- */
+
+static const struct bh_db_value *checked_at(const struct bh_db_rows *const rows, const size_t row,
+                                            const size_t column)
+{
+    bh_assert(row < rows->row_count && column < rows->column_count);
+    return bh_db_at(rows, row, column);
+}
+
+int64_t bh_db_int_at(const struct bh_db_rows *const rows, const size_t row, const size_t column)
+{
+    const struct bh_db_value *const value = checked_at(rows, row, column);
+    return value->type == BH_DB_INT ? value->integer : 0;
+}
+
+double bh_db_double_at(const struct bh_db_rows *const rows, const size_t row, const size_t column)
+{
+    const struct bh_db_value *const value = checked_at(rows, row, column);
+    if (value->type == BH_DB_INT)
+        return (double)value->integer;
+    return value->type == BH_DB_DOUBLE ? value->real : 0.0;
+}
+
+struct bh_str bh_db_text_at(const struct bh_db_rows *const rows, const size_t row,
+                            const size_t column)
+{
+    const struct bh_db_value *const value = checked_at(rows, row, column);
+    return value->type == BH_DB_TEXT || value->type == BH_DB_BLOB ? value->text : BH_STR_NONE;
+}
+
+bool bh_db_is_null_at(const struct bh_db_rows *const rows, const size_t row, const size_t column)
+{
+    return checked_at(rows, row, column)->type == BH_DB_NULL;
+}

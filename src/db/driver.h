@@ -1,0 +1,54 @@
+/*
+ * The seam between the calls of db.h and a database: one table of functions for each backend.
+ *
+ * A driver's database and transaction objects begin with the structs below, so that db.c finds the
+ * table without a look-up. What each function promises stands in db.h.
+ */
+#pragma once
+
+#include "bulkhead/db/db.h"
+#include "bulkhead/db/migrate.h"
+
+struct bh_driver {
+    const char *backend; /* "sqlite": what bh_db_backend tells */
+    const char *scheme;  /* "sqlite:": how a URL of this driver begins */
+
+    /* `location`: the URL behind the scheme. */
+    int (*open)(const char *location, const struct bh_db_options *options, struct bh_db **ret_db,
+                struct bh_error *reterr);
+    void (*close)(struct bh_db *db);
+
+    int (*query)(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
+                 const struct bh_db_value *parameters, size_t parameter_count,
+                 struct bh_arena *arena, struct bh_db_rows *ret_rows, struct bh_error *reterr);
+
+    int (*begin)(struct bh_db *db, enum bh_db_lane lane, struct bh_db_transaction **ret_transaction,
+                 struct bh_error *reterr);
+    int (*commit)(struct bh_db_transaction *transaction, struct bh_error *reterr);
+    void (*rollback)(struct bh_db_transaction *transaction);
+    int (*transaction_query)(struct bh_db_transaction *transaction,
+                             const struct bh_statement *statement,
+                             const struct bh_db_value *parameters, size_t parameter_count,
+                             struct bh_arena *arena, struct bh_db_rows *ret_rows,
+                             struct bh_error *reterr);
+    int (*transaction_many)(struct bh_db_transaction *transaction,
+                            const struct bh_statement *statement,
+                            const struct bh_db_value *parameters, size_t parameter_count,
+                            size_t row_count, int64_t *ret_changes, struct bh_error *reterr);
+
+    /* A migration's text for this backend, or NULL. */
+    const char *(*migration_text)(const struct bh_migration *migration);
+    /* Runs that text: several statements, none of which may end the transaction. */
+    int (*transaction_migrate)(struct bh_db_transaction *transaction,
+                               const struct bh_migration *migration, struct bh_error *reterr);
+};
+
+struct bh_db {
+    const struct bh_driver *driver;
+};
+
+struct bh_db_transaction {
+    const struct bh_driver *driver;
+};
+
+extern const struct bh_driver bh_sqlite_driver;

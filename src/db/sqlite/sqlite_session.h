@@ -1,0 +1,93 @@
+/*
+ * A session: one connection with its prepared statements, used by one thread at a time.
+ *
+ * What runs on it can be stopped from outside only through the `struct bh_sqlite_stop` of the call
+ * that runs: SQLite asks it every few thousand steps and while it waits for a lock. A stop that
+ * comes late finds nobody asking it any more, so it can never hit the next call.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/db/sqlite.h"
+
+struct bh_sqlite_stop {
+    atomic_int reason;    /* 0, BH_ECANCELED or BH_ETIMEDOUT; set by any thread, never taken back */
+    uint64_t deadline_us; /* monotonic */
+};
+
+/* What the sessions of a database share; lives as long as they do. */
+struct bh_sqlite_config {
+    char *path;
+    const struct bh_statement *statements;
+    size_t statement_count;
+    uint64_t lock_timeout_us; /* how long to wait for another process's lock at most */
+    bh_sqlite_connect_hook *hook;
+    void *hook_argument;
+};
+
+/* Statements outside of the config's table that one session may prepare. */
+#define BH_SQLITE_LOOSE_MAX 16
+
+struct bh_sqlite_session {
+    BH_MAGIC_FIELD;
+    const struct bh_sqlite_config *config;
+    bool writer;
+    sqlite3 *connection;         /* NULL: to be opened before its next use */
+    sqlite3_stmt **prepared;     /* by the statement's index; NULL: not yet */
+    struct bh_sqlite_stop *stop; /* of the running call; NULL: nothing may stop it */
+    uint64_t lock_wait_since_us;
+    unsigned log_pages;      /* written to the log and not yet checkpointed, at the least */
+    unsigned log_pages_next; /* when to try again to empty it */
+    struct {
+        const struct bh_statement *statement;
+        sqlite3_stmt *prepared;
+    } loose[BH_SQLITE_LOOSE_MAX];
+    void *data;
+    void (*destroy_data)(void *data);
+};
+
+/* `config` is borrowed. */
+int bh_sqlite_session_init(struct bh_sqlite_session *session, const struct bh_sqlite_config *config,
+                           bool writer) BH_MUST_CHECK;
+void bh_sqlite_session_fini(struct bh_sqlite_session *session);
+
+/* Opens the connection if there is none. */
+int bh_sqlite_session_ensure(struct bh_sqlite_session *session,
+                             struct bh_error *reterr) BH_MUST_CHECK;
+
+/* After a call: no statement is left half-read and no transaction open; a connection that cannot be
+ * brought to that is closed. Returns whether it was so already. */
+bool bh_sqlite_session_settle(struct bh_sqlite_session *session);
+
+/* Keeps the log short; for the writer's thread between calls. `idle`: nobody wants the thread, and
+ * the log is emptied; otherwise only a long log is looked at. */
+void bh_sqlite_session_maintain(struct bh_sqlite_session *session, bool idle);
+
+/* Whether there is a log to empty when the thread is idle. */
+bool bh_sqlite_session_wants_care(const struct bh_sqlite_session *session);
+
+/* BEGIN IMMEDIATE on a writer, waiting for other processes' locks; one snapshot on a reader. */
+int bh_sqlite_session_begin(struct bh_sqlite_session *session,
+                            struct bh_error *reterr) BH_MUST_CHECK;
+int bh_sqlite_session_commit(struct bh_sqlite_session *session,
+                             struct bh_error *reterr) BH_MUST_CHECK;
+void bh_sqlite_session_rollback(struct bh_sqlite_session *session);
+
+/* Runs a statement to its end. Rows go into `arena`, of which nobody else makes use meanwhile: its
+ * fiber is parked. Without `arena` and `ret_rows` rows are passed over. */
+int bh_sqlite_session_query(struct bh_sqlite_session *session, const struct bh_statement *statement,
+                            const struct bh_db_value *parameters, size_t parameter_count,
+                            struct bh_arena *arena, struct bh_db_rows *ret_rows,
+                            struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Runs it once for each of `row_count` rows of parameters. */
+int bh_sqlite_session_many(struct bh_sqlite_session *session, const struct bh_statement *statement,
+                           const struct bh_db_value *parameters, size_t parameter_count,
+                           size_t row_count, int64_t *ret_changes,
+                           struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Runs all statements of `text` inside the open transaction. */
+int bh_sqlite_session_script(struct bh_sqlite_session *session, const char *name, const char *text,
+                             struct bh_error *reterr) BH_MUST_CHECK;
