@@ -11,6 +11,13 @@
 #include "bulkhead/base/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#elif defined(__has_feature)
+#define HAS_ASAN __has_feature(address_sanitizer)
+#else
+#define HAS_ASAN 0
+#endif
+#if HAS_ASAN
 #include <sanitizer/asan_interface.h>
 #define POISON(address, size) ASAN_POISON_MEMORY_REGION(address, size)
 #define UNPOISON(address, size) ASAN_UNPOISON_MEMORY_REGION(address, size)
@@ -39,6 +46,8 @@ struct bh_arena {
 
 static struct block *block_create(const size_t capacity, struct block *const older)
 {
+    if (capacity > SIZE_MAX - sizeof(struct block))
+        return NULL;
     struct block *const block = malloc(sizeof(*block) + capacity);
     if (!block)
         return NULL;

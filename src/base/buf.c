@@ -8,6 +8,7 @@
 #include "bulkhead/base/error.h"
 
 #define CAPACITY_MIN 256
+#define PRINTF_BYTES 256 /* longer texts take a detour through the heap */
 
 void bh_buf_init(struct bh_buf *const buf, const size_t maximum)
 {
@@ -94,12 +95,16 @@ void bh_buf_printf(struct bh_buf *const buf, const char *const format, ...)
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    const int size = vsnprintf(NULL, 0, format, arguments);
-    char *const to = size < 0 ? NULL : bh_buf_reserve(buf, (size_t)size + 1);
-    if (to) {
-        vsnprintf(to, (size_t)size + 1, format, again);
-        buf->size += (size_t)size;
-    }
+    char text[PRINTF_BYTES];
+    char *longer = NULL;
+    int size = vsnprintf(text, sizeof(text), format, arguments);
+    if (size >= (int)sizeof(text))
+        size = vasprintf(&longer, format, again);
+    if (size >= 0)
+        bh_buf_append(buf, longer ? longer : text, (size_t)size);
+    else if (!buf->error)
+        buf->error = BH_ENOMEM;
+    free(longer);
     va_end(again);
     va_end(arguments);
 }

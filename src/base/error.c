@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bulkhead/base/str.h"
+
 const char *bh_error_text(const int code)
 {
     switch (code) {
@@ -35,6 +37,19 @@ const char *bh_error_name(const int code)
     }
 }
 
+/* A message that was cut may end in a part of a character. */
+static void trim_cut_character(struct bh_error *const error)
+{
+    const size_t size = strlen(error->message);
+    if (size < sizeof(error->message) - 1)
+        return;
+    size_t begin = size - 1;
+    while (begin > size - 4 && ((unsigned char)error->message[begin] & 0xC0) == 0x80)
+        begin--;
+    if (bh_str_utf8_sequence(error->message + begin, size - begin) == 0)
+        error->message[begin] = '\0';
+}
+
 static void format_message(struct bh_error *const error, const int code, const char *const format,
                            va_list arguments) __attribute__((format(printf, 3, 0)));
 
@@ -45,6 +60,7 @@ static void format_message(struct bh_error *const error, const int code, const c
     error->sqlstate[0] = '\0';
     if (vsnprintf(error->message, sizeof(error->message), format, arguments) < 0)
         error->message[0] = '\0';
+    trim_cut_character(error);
 }
 
 int bh_error_set(struct bh_error *const reterr, const int code, const char *const format, ...)
@@ -92,6 +108,7 @@ int bh_error_errno(struct bh_error *const reterr, const int errno_value, const c
         char reason[128];
         snprintf(reterr->message + used, sizeof(reterr->message) - used, ": %s",
                  strerror_r(errno_value, reason, sizeof(reason)));
+        trim_cut_character(reterr);
     }
     return code;
 }

@@ -64,6 +64,8 @@ static struct {
     struct repeat slots[REPEAT_SLOTS];
 } repeats_shared = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
+static _Thread_local const struct bh_log_context *current_context;
+
 /* The end of the oldest open window; lets the usual line skip the table's lock. */
 static _Atomic uint64_t next_end_us = BH_NEVER_US;
 
@@ -92,6 +94,16 @@ void bh_log_setup(const enum bh_log_level level, const enum bh_log_format format
 bool bh_log_enabled(const enum bh_log_level level)
 {
     return (int)level >= atomic_load_explicit(&setup.level, memory_order_relaxed);
+}
+
+void bh_log_context_set(const struct bh_log_context *const context)
+{
+    current_context = context;
+}
+
+const struct bh_log_context *bh_log_context_get(void)
+{
+    return current_context;
 }
 
 /* ---- A line ---- */
@@ -313,8 +325,8 @@ static bool is_same(const struct repeat *const slot, const uint64_t hash,
            bh_str_equal((struct bh_str){ .data = slot->text, .size = slot->text_size }, text);
 }
 
-/* True: the line is a repeat and has been counted. Else it is remembered, in place of the line whose
- * window ends first, whose count *ret_evicted then carries. */
+/* True: the line is a repeat and has been counted. Else it is remembered, in place of the line
+ * whose window ends first; if that one has repeats to tell, they go to *ret_evicted. */
 static bool count_repeat(const uint64_t now, const enum bh_log_level level,
                          const char *const module, const struct bh_str text,
                          struct repeat *const ret_evicted)
@@ -375,7 +387,7 @@ void bh_log(const enum bh_log_level level, const char *const module, const char 
     } else {
         if (evicted.count > 0)
             tell_repeat(&evicted);
-        write_line(level, module, bh_log_context_get(), text, 0);
+        write_line(level, module, current_context, text, 0);
     }
     errno = saved_errno;
 }
@@ -391,7 +403,7 @@ void bh_log_access(const struct bh_log_access *const access)
     if (now >= atomic_load_explicit(&next_end_us, memory_order_relaxed))
         tell_ended(now);
 
-    const struct bh_log_context *const context = bh_log_context_get();
+    const struct bh_log_context *const context = current_context;
     struct line line;
     line_begin(&line, BH_LOG_INFO, "access");
     if (line.is_json) {

@@ -6,24 +6,43 @@
 #include "bulkhead/base/metrics_define.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bulkhead/base/time.h"
 
+#define PROC_BYTES_MAX 1024
+
+/* The text of a small file, kept in `buffer`; empty if it cannot be read. */
+static struct bh_str read_proc(const char *const path, char buffer[PROC_BYTES_MAX])
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return BH_STR_NONE;
+    const ssize_t size = read(fd, buffer, PROC_BYTES_MAX);
+    close(fd);
+    return (struct bh_str){ .data = buffer, .size = size > 0 ? (size_t)size : 0 };
+}
+
+/* The n-th of the numbers between blanks, from 1, or NaN. */
+static double read_field(struct bh_str text, const int number)
+{
+    struct bh_str field = BH_STR_NONE;
+    for (int i = 0; i < number; i++)
+        field = bh_str_split(&text, ' ');
+    int64_t value;
+    if (bh_str_to_int64(field, 0, INT64_MAX, &value) != 0)
+        return NAN;
+    return (double)value;
+}
+
 static double read_resident(void *const argument)
 {
     (void)argument;
-    unsigned long long total_pages = 0;
-    unsigned long long resident_pages = 0;
-    FILE *const file = fopen("/proc/self/statm", "re");
-    if (!file)
-        return NAN;
-    const int fields = fscanf(file, "%llu %llu", &total_pages, &resident_pages);
-    fclose(file);
-    return fields == 2 ? (double)resident_pages * (double)sysconf(_SC_PAGESIZE) : (double)NAN;
+    char text[PROC_BYTES_MAX];
+    return read_field(read_proc("/proc/self/statm", text), 2) * (double)sysconf(_SC_PAGESIZE);
 }
 
 static double read_cpu(void *const argument)
@@ -51,23 +70,18 @@ static double read_open_fds(void *const argument)
     return count - 1; /* without the directory's own */
 }
 
-/* Seconds since boot at which the process began, or NaN (field 22 of proc_pid_stat(5)). */
+/* Seconds since boot at which the process began, or NaN. */
 static double start_since_boot(void)
 {
-    char text[1024];
-    FILE *const file = fopen("/proc/self/stat", "re");
-    if (!file)
+    char text[PROC_BYTES_MAX];
+    struct bh_str stat = read_proc("/proc/self/stat", text);
+    /* field 2 is the program's name in brackets, which may hold blanks and brackets */
+    const char *const behind_name = stat.size > 0 ? memrchr(stat.data, ')', stat.size) : NULL;
+    if (!behind_name)
         return NAN;
-    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-    fclose(file);
-    const char *at = strrchr(text, ')'); /* the name in field 2 may hold blanks */
-    unsigned long long ticks = 0;
-    if (!at || sscanf(at + 1,
-                      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d"
-                      " %llu",
-                      &ticks) != 1)
-        return NAN;
-    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    stat.size -= (size_t)(behind_name + 2 - stat.data);
+    stat.data = behind_name + 2;
+    return read_field(stat, 22 - 2) / (double)sysconf(_SC_CLK_TCK);
 }
 
 static double start_time_seconds;

@@ -5,12 +5,14 @@
  */
 #include "bulkhead/base/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/settings_private.h"
 #include "bulkhead/base/assert.h"
 
 #define NAME_BYTES_MAX 64
+#define PLACE_BYTES_MAX 160
 #define SLIP_NAME_MIN 6 /* shorter names (HOST, PORT) have too many honest neighbours */
 
 enum source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT };
@@ -116,22 +118,34 @@ static bool is_of_known_family(const struct bh_setting *const table, const size_
     return false;
 }
 
+/* "<place>: NAME is not a setting; did you mean <nearest>?" */
+static int refuse_name(const char *const place, const struct bh_str name,
+                       const struct bh_setting *const nearest, struct bh_error *const reterr)
+{
+    BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf shown;
+    bh_buf_init(&shown, 4 * NAME_BYTES_MAX + 8);
+    bh_settings_value_show(name, NAME_BYTES_MAX, &shown);
+    const struct bh_str text = bh_buf_peek(&shown);
+    if (nearest)
+        return bh_error_set(reterr, BH_EINVAL, "%s: %.*s is not a setting; did you mean %s?", place,
+                            BH_STR_ARGS(text), nearest->name);
+    return bh_error_set(reterr, BH_EINVAL, "%s: %.*s is not a setting; remove it", place,
+                        BH_STR_ARGS(text));
+}
+
 static int check_file_names(const struct bh_setting *const table, const size_t count,
                             const struct settings_env *const env, const char *const path,
                             struct bh_error *const reterr)
 {
     for (size_t i = 0; i < env->count; i++) {
-        const struct settings_env_entry *const entry = &env->entries[i];
-        const struct bh_str name = bh_str_from(entry->name);
+        const struct bh_str name = bh_str_from(env->entries[i].name);
         if (find(table, count, name))
             continue;
         size_t slips;
         const struct bh_setting *const nearest = find_nearest(table, count, name, &slips);
-        if (nearest && slips <= 1 + name.size / 5)
-            return bh_error_set(reterr, BH_EINVAL, "%s:%u: %s is not a setting; %s is", path,
-                                entry->line, entry->name, nearest->name);
-        return bh_error_set(reterr, BH_EINVAL, "%s:%u: %s is not a setting; remove the line", path,
-                            entry->line, entry->name);
+        char place[PLACE_BYTES_MAX];
+        snprintf(place, sizeof(place), "%s:%u", path, env->entries[i].line);
+        return refuse_name(place, name, slips <= 1 + name.size / 6 ? nearest : NULL, reterr);
     }
     return 0;
 }
@@ -146,12 +160,11 @@ static int check_environment_names(const struct bh_setting *const table, const s
             continue;
         size_t slips;
         const struct bh_setting *const nearest = find_nearest(table, count, name, &slips);
-        const bool is_slip = slips <= 1 && name.size >= SLIP_NAME_MIN;
-        if (is_slip || (nearest && is_of_known_family(table, count, name)))
-            return bh_error_set(
-                reterr, BH_EINVAL,
-                "environment: %.*s is not a setting; %s is (unset what is not meant)",
-                BH_STR_ARGS(name), nearest->name);
+        if (slips <= 1 && name.size >= SLIP_NAME_MIN)
+            return refuse_name("environment", name, nearest, reterr);
+        if (is_of_known_family(table, count, name))
+            return refuse_name("environment", name, slips <= 1 + name.size / 6 ? nearest : NULL,
+                               reterr);
     }
     return 0;
 }

@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/settings_private.h"
 
 #define ENTRIES_MAX 1024
+#define READ_BYTES 4096
 
 struct parser {
     const char *path;
@@ -240,12 +242,12 @@ static int read_all(const int fd, const char *const path, struct bh_buf *const b
                     struct bh_error *const reterr)
 {
     for (;;) {
-        char *const to = bh_buf_reserve(buf, 4096);
+        char *const to = bh_buf_reserve(buf, READ_BYTES);
         if (!to)
             return bh_error_set(reterr, bh_buf_error(buf), "%s: %s", path,
                                 bh_buf_error(buf) == BH_ELIMIT ? "larger than 64 KiB"
                                                                : "out of memory");
-        const ssize_t size = read(fd, to, 4096);
+        const ssize_t size = read(fd, to, READ_BYTES);
         if (size == 0)
             return 0;
         if (size > 0)
@@ -258,7 +260,8 @@ static int read_all(const int fd, const char *const path, struct bh_buf *const b
 int bh_settings_env_read(const char *const path, struct settings_env *const ret_env,
                          struct bh_error *const reterr)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* not blocking: a pipe of that name must not hold up the start */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
         *ret_env = (struct settings_env){ .count = 0 };
         return 0;
@@ -266,8 +269,13 @@ int bh_settings_env_read(const char *const path, struct settings_env *const ret_
     if (fd < 0)
         return bh_error_errno(reterr, errno, "%s: cannot be opened", path);
     BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf buf;
-    bh_buf_init(&buf, SETTINGS_ENV_BYTES_MAX + 4096);
-    int error = read_all(fd, path, &buf, reterr);
+    bh_buf_init(&buf, SETTINGS_ENV_BYTES_MAX + READ_BYTES);
+    struct stat status;
+    int error = 0;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        error = bh_error_set(reterr, BH_EINVAL, "%s: not a regular file", path);
+    else
+        error = read_all(fd, path, &buf, reterr);
     close(fd);
     if (!error)
         error = bh_settings_env_parse(bh_buf_peek(&buf), path, ret_env, reterr);

@@ -42,7 +42,7 @@ static const struct unit *find_unit(const struct unit *const units, const size_t
                                     const struct bh_str name)
 {
     for (size_t i = 0; i < count; i++) {
-        if (bh_str_equal_nocase(bh_str_from(units[i].name), name))
+        if (bh_str_equal(bh_str_from(units[i].name), name))
             return &units[i];
     }
     return NULL;
@@ -62,9 +62,8 @@ static bool has_range(const struct bh_setting *const setting)
 
 /* ---- In words ---- */
 
-void bh_settings_value_show(const char *const text, const size_t maximum, struct bh_buf *const buf)
+void bh_settings_value_show(struct bh_str rest, const size_t maximum, struct bh_buf *const buf)
 {
-    struct bh_str rest = bh_str_from(text);
     size_t shown = 0;
     while (rest.size > 0) {
         const size_t sequence = bh_str_utf8_sequence(rest.data, rest.size);
@@ -140,6 +139,8 @@ void bh_settings_value_describe(const struct bh_setting *const setting, struct b
     case BH_SETTING_INT:
         bh_buf_append_str(buf, BH_STR("a whole number"));
         append_range(setting, buf);
+        if (setting->unit && setting->unit[0] != '\0')
+            bh_buf_printf(buf, " (%s)", setting->unit);
         break;
     case BH_SETTING_PERCENT:
         bh_buf_append_str(buf, BH_STR("a percentage from 1 to 100"));
@@ -174,7 +175,7 @@ static int refuse(const struct bh_setting *const setting, const char *const text
     if (setting->type == BH_SETTING_SECRET)
         bh_buf_append_str(&buf, BH_STR("***"));
     else
-        bh_settings_value_show(text, SHOWN_VALUE_MAX, &buf);
+        bh_settings_value_show(bh_str_from(text), SHOWN_VALUE_MAX, &buf);
     bh_buf_append_str(&buf, BH_STR(": takes "));
     bh_settings_value_describe(setting, &buf);
     if (setting->default_value[0] != '\0' && setting->type != BH_SETTING_SECRET) {

@@ -12,8 +12,8 @@
  * of a thread that ended stay.
  *
  * Limits: 64 threads at a time (more share one block and pay for an atomic addition), 256 families,
- * four labels, 4,096 slots; a histogram takes 20, anything else one. A child past the limit, or with
- * more than 1,024 bytes of labels, lands in its family's "other" child, and
+ * four labels, 4,096 slots; a histogram takes 20, anything else one. A child past the limit, or
+ * with more than 1,024 bytes of labels, lands in its family's "other" child, and
  * metrics_children_refused_total counts it. Label values are patterns and enumerations, never raw
  * input.
  */

@@ -44,6 +44,6 @@ int bh_str_to_int64(struct bh_str text, int64_t minimum, int64_t maximum,
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool bh_str_is_utf8(struct bh_str text);
 
-/* Bytes (1 to 4) of the well-formed UTF-8 sequence at the front of `data`, 0 if there is none within
- * `left` bytes (RFC 3629: no surrogates, no overlong forms). */
+/* Bytes (1 to 4) of the well-formed UTF-8 sequence at the front of `data`, or 0 if there is none
+ * within `left` bytes. */
 size_t bh_str_utf8_sequence(const char *data, size_t left);
