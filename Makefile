@@ -9,7 +9,7 @@ RUN_TESTS := /usr/bin/python3 tools/run-tests
         format clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
+	@sed -nE 's/^([a-z-]+)[a-z0-9 -]*:.*## (.*)/\1\t\2/p' Makefile | expand -t 14
 
 deps: ## install the missing Debian packages
 	@tools/deps build
@@ -30,7 +30,7 @@ run: build ## build and serve TomeHub at http://127.0.0.1:5001
 test: test-deps ## every check and test; ends with `N passed, N failed`
 	@$(RUN_TESTS)
 
-unit check tools integration fault e2e asan tsan: test-deps ## one stage of `make test`
+unit check tools integration fault e2e asan tsan: test-deps ## a part of it; also check, tools, integration, fault, e2e, asan, tsan
 	@$(RUN_TESTS) $@
 
 fuzz: test-deps ## run every fuzzer for SECONDS=60 each

@@ -21,15 +21,18 @@ EXPONENT = 1.07
 SHIFT = 2.7
 SEED = 20_240_601
 
-COMMON = """the of and to a in that is was he for it with as his on be at by i this had not are but
-from or have an they which one you were her all she there would their we him been has when who will
-more no if out so said what up its about into than them can only other new some could time these two
-may then do first any my now such like our over man me even most made after also did many before must
-through back years where much your way well down should because each just those people how too little
-state good very make world still own see men work long get here between both life being under never day
-same another know while last might us great old year off come since against go came right used take
-house water hand place light night love friend morning door voice garden letter river window road
-captain mother father doctor silence question answer history science island winter summer""".split()
+COMMON = """
+the of and to a in that is was he for it with as his on be at by i this had not are but from or
+have an they which one you were her all she there would their we him been has when who will more
+no if out so said what up its about into than them can only other new some could time these two
+may then do first any my now such like our over man me even most made after also did many before
+must through back years where much your way well down should because each just those people how
+too little state good very make world still own see men work long get here between both life
+being under never day same another know while last might us great old year off come since
+against go came right used take house water hand place light night love friend morning door
+voice garden letter river window road captain mother father doctor silence question answer
+history science island winter summer
+""".split()
 
 SYLLABLES = [
     consonant + vowel + end
@@ -40,7 +43,7 @@ SYLLABLES = [
 
 
 def vocabulary() -> list[str]:
-    """By rank: the common words first, then words of two to four syllables, the short ones first."""
+    """By rank: the common words, then words of two to four syllables, short ones first."""
     source = random.Random(SEED)
     words = dict.fromkeys(COMMON)
     syllables = 2

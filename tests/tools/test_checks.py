@@ -198,3 +198,24 @@ def test_python_finds_bad_code(tmp_path: Path, text: str, rule: str) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     write(tmp_path, "bench/x.py", text)
     assert f"[{rule}" in findings(tmp_path, "check-python")
+
+
+@pytest.mark.parametrize(
+    "name, text, rule",
+    [
+        ("a.md", "see /ro" "ot/notes.txt\n", "machine-path"),
+        ("src/a.c", 'open("/ho' 'me/me/x");\n', "machine-path"),
+        ("src/a.c", "/* TO" "DO: later */\n", "unfinished"),
+        ("package-lock.json", '{"resolved": "https://example.com/x.tgz"}\n', "address"),
+    ],
+)
+def test_words_finds_what_has_no_place(tmp_path: Path, name: str, text: str, rule: str) -> None:
+    write(tmp_path, name, text)
+    assert f"[{rule}]" in findings(tmp_path, "check-words")
+
+
+def test_words_accepts_ordinary_text(tmp_path: Path) -> None:
+    write(
+        tmp_path, "a.md", "GET /work, build/root/x, ~/home/x, $HOME/work/x, XXXX, mkstemp(XXXXXX)\n"
+    )
+    assert findings(tmp_path, "check-words") == ""
