@@ -4,10 +4,12 @@
  * jansson recurses into containers, so nesting is bounded before it sees a byte. The check also
  * finds every other syntax error itself, which gives exact positions and plain words; what jansson
  * can still refuse is a duplicate key, a real number past the largest double, and exhausted memory.
- * The tree takes up to 60 times the text ("[[],[],…"), hence the limit on the count of values.
+ * The tree takes up to 80 times the text ("[{},{},…"), hence the limit on the count of values.
  */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json_private.h"
 #include "bulkhead/base/assert.h"
@@ -307,6 +309,48 @@ static int scan_document(struct scan *const scan)
     return 0;
 }
 
+/* ---- The tree ---- */
+
+/* jansson 2.14 drops characters of a string, and takes it for whole, when it cannot grow its
+ * buffer; or calls it a syntax error. So a failed allocation is noticed here. */
+static _Thread_local bool is_exhausted;
+
+static void *allocate(const size_t size)
+{
+    void *const memory = malloc(size);
+    if (!memory)
+        is_exhausted = true;
+    return memory;
+}
+
+static void set_allocator(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+static int build_tree(const struct bh_str text, json_t **const ret_value,
+                      struct bh_error *const reterr)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_allocator);
+    is_exhausted = false;
+    json_error_t detail;
+    json_t *const value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+                                     &detail);
+    if (is_exhausted) {
+        json_decref(value);
+        return bh_error_set(reterr, BH_ENOMEM, "out of memory for a JSON text of %zu bytes",
+                            text.size);
+    }
+    if (!value) {
+        const bool is_number = json_error_code(&detail) == json_error_numeric_overflow;
+        return bh_error_set(reterr, BH_ESYNTAX, "line %d, column %d: %s", detail.line,
+                            detail.column, is_number ? "a number is too large" : detail.text);
+    }
+    *ret_value = value;
+    return 0;
+}
+
 int bh_json_parse(const struct bh_str text, const unsigned depth_maximum, json_t **const ret_value,
                   struct bh_error *const reterr)
 {
@@ -316,25 +360,5 @@ int bh_json_parse(const struct bh_str text, const unsigned depth_maximum, json_t
     scan.at = scan.start;
     scan.end = scan.start + text.size;
     const int error = scan_document(&scan);
-    if (error)
-        return error;
-
-    json_error_t detail;
-    json_t *const value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-                                     &detail);
-    if (value) {
-        *ret_value = value;
-        return 0;
-    }
-    switch (json_error_code(&detail)) {
-    case json_error_duplicate_key:
-        return bh_error_set(reterr, BH_ESYNTAX, "line %d, column %d: %s", detail.line,
-                            detail.column, detail.text);
-    case json_error_numeric_overflow:
-        return bh_error_set(reterr, BH_ESYNTAX, "line %d, column %d: a number is too large",
-                            detail.line, detail.column);
-    default:
-        return bh_error_set(reterr, BH_ENOMEM, "out of memory for a JSON text of %zu bytes",
-                            text.size);
-    }
+    return error ? error : build_tree(text, ret_value, reterr);
 }

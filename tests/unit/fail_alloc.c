@@ -65,17 +65,20 @@ static bool strikes(void)
     return true;
 }
 
-void *malloc(const size_t size)
+/* Visible, or the shared libraries would keep to glibc's own. */
+#define VISIBLE __attribute__((visibility("default")))
+
+VISIBLE void *malloc(const size_t size)
 {
     return strikes() ? NULL : __libc_malloc(size);
 }
 
-void *calloc(const size_t count, const size_t size)
+VISIBLE void *calloc(const size_t count, const size_t size)
 {
     return strikes() ? NULL : __libc_calloc(count, size);
 }
 
-void *realloc(void *const memory, const size_t size)
+VISIBLE void *realloc(void *const memory, const size_t size)
 {
     return strikes() ? NULL : __libc_realloc(memory, size);
 }

@@ -16,7 +16,7 @@
 
 #define BH_JSON_DEPTH_MAX 32      /* of the writer */
 #define BH_JSON_READ_DEPTH_MAX 64 /* the most a caller of bh_json_parse may allow */
-#define BH_JSON_VALUES_MAX 250000 /* in one text that is read: the tree stays below 32 MiB */
+#define BH_JSON_VALUES_MAX 100000 /* in one text: the tree stays below 25 MB and its strings */
 
 struct bh_json {
     struct bh_buf *buf;   /* private: borrowed from the caller */
