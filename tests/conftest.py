@@ -7,6 +7,7 @@ against a sanitizer build.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,13 @@ def build_dir() -> Path:
     if not (path / "build.ninja").exists():
         pytest.exit(f"{path} is no build folder; run `make build` first", 2)
     return path
+
+
+@pytest.fixture(scope="session")
+def sanitizer(build_dir: Path) -> str:
+    """ "none", "address,undefined" or "thread": for the few tests whose limits depend on it."""
+    options = json.loads((build_dir / "meson-info" / "intro-buildoptions.json").read_text())
+    return str(next(o["value"] for o in options if o["name"] == "b_sanitize"))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@
 
 #include "bulkhead/base/str.h"
 
+#undef bh_error_set
+
 const char *bh_error_text(const int code)
 {
     switch (code) {

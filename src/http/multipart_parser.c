@@ -237,7 +237,7 @@ static int take_after(struct bh_multipart_parser *const parser, const char byte,
             parser->state = CLOSING;
             return 0;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case PADDING:
         if (byte == '\r')
             parser->state = PADDING_LF;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from testing.context import Context, Result, tail
@@ -37,3 +38,12 @@ def build(context: Context, variant: str) -> Result:
     is_clean = status == 0 and " warning: " not in log.read_text(errors="replace")
     result.add(name, is_clean, tail(log))
     return result
+
+
+def fixed_addresses(variant: str) -> list[str]:
+    """ThreadSanitizer's map of memory does not fit where kernels randomise addresses widely."""
+    if variant != "tsan":
+        return []
+    command = ["setarch", "--addr-no-randomize"]
+    can = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    return command if can else []

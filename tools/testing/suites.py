@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
-from testing.builds import folder
+from testing.builds import fixed_addresses, folder
 from testing.context import PYTHON, Context, Result, tail
 
 NO_TESTS_COLLECTED = 5
@@ -18,7 +18,8 @@ def pytest(context: Context, path: str, variant: str = "release", *options: str)
     log = context.logs / f"{name}.log"
     report = context.logs / f"{name}.xml"
     report.unlink(missing_ok=True)
-    command = [PYTHON, "-m", "pytest", path, "-q", f"--junitxml={report}", "--durations=5"]
+    python = [*fixed_addresses(variant), PYTHON]
+    command = [*python, "-m", "pytest", path, "-q", f"--junitxml={report}", "--durations=5"]
     status = context.run(
         [*command, *options],
         log,

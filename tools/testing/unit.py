@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from testing.builds import MESON, folder
+from testing.builds import MESON, fixed_addresses, folder
 from testing.context import Context, Result, tail
 
 PLAN = re.compile(r"^1\.\.(\d+)", re.MULTILINE)
@@ -47,15 +47,6 @@ def run_program(context: Context, variant: str, test: dict[str, Any]) -> Result:
         cwd=Path(test["workdir"]) if test["workdir"] else None,
     )
     return count_cases(f"{test['name']} ({variant})", status, log)
-
-
-def fixed_addresses(variant: str) -> list[str]:
-    """ThreadSanitizer's map of memory does not fit where kernels randomise addresses widely."""
-    if variant != "tsan":
-        return []
-    command = ["setarch", "--addr-no-randomize"]
-    can = subprocess.run([*command, "true"], capture_output=True).returncode == 0
-    return command if can else []
 
 
 def count_cases(name: str, status: int, log: Path) -> Result:

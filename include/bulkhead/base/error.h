@@ -59,3 +59,7 @@ int bh_error_set(struct bh_error *reterr, int code, const char *format, ...) BH_
  * ENOMEM → BH_ENOMEM, EEXIST → BH_EEXISTS, else BH_EIO). */
 int bh_error_errno(struct bh_error *reterr, int errno_value, const char *format, ...)
     BH_PRINTF(3, 4);
+
+#ifdef __clang_analyzer__ /* tells it what it cannot see from here: the result is `code` */
+#define bh_error_set(reterr, code, ...) (bh_error_errno(reterr, 0, __VA_ARGS__), (code))
+#endif

@@ -189,8 +189,8 @@ static void test_boundaries(void **const state)
         "multipart/form-data; boundary=\"a\\b\"",
         "multipart/form-data; boundary",
         "multipart/form-data; charset=x",
-        "multipart/form-data; "
-        "boundary=01234567890123456789012345678901234567890123456789012345678901234567890",
+        ("multipart/form-data; "
+         "boundary=01234567890123456789012345678901234567890123456789012345678901234567890"),
     };
     for (size_t i = 0; i < BH_COUNT_OF(malformed); i++)
         assert_int_equal(boundary_of(malformed[i], to), BH_ESYNTAX);
