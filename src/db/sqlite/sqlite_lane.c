@@ -168,9 +168,8 @@ static void take_away(struct bh_sqlite_thread *const thread)
     end_hold(thread);
     pthread_mutex_unlock(&lane->shared.mutex);
     bh_sqlite_session_settle(&thread->session);
-    bh_log_warning("db", "a transaction was idle for %llu s after \"%s\"; rolled back",
-                   (unsigned long long)(lane->options.hold_idle_timeout_us / BH_SECOND_US),
-                   thread->what);
+    bh_log_warning("db", "a transaction was idle for %g s after \"%s\"; rolled back",
+                   (double)lane->options.hold_idle_timeout_us / 1e6, thread->what);
     pthread_mutex_lock(&lane->shared.mutex);
     set_free(thread);
 }

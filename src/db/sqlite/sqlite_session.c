@@ -437,6 +437,9 @@ struct rows {
 
 static int add_row(struct rows *const rows, sqlite3_stmt *const prepared)
 {
+    /* Asked only now: the first step prepares anew when the schema has changed. */
+    if (rows->row_count == 0)
+        rows->column_count = (size_t)sqlite3_column_count(prepared);
     if (rows->row_count == rows->row_capacity) {
         const size_t capacity = rows->row_capacity ? rows->row_capacity * 2 : ROWS_FIRST;
         struct bh_db_value *const values = bh_arena_alloc(
@@ -491,12 +494,13 @@ int bh_sqlite_session_query(struct bh_sqlite_session *const session,
         return code;
     const uint64_t since_us = bh_time_now_us();
     sqlite3_stmt *const prepared = slot->statement;
-    struct rows rows = { .arena = ret_rows ? arena : NULL,
-                         .column_count = (size_t)sqlite3_column_count(prepared) };
+    struct rows rows = { .arena = ret_rows ? arena : NULL };
     code = bind(session, statement, prepared, parameters, parameter_count, reterr);
     if (!code)
         code = step_all(session, statement, prepared, &rows, reterr);
     const bool changes = !sqlite3_stmt_readonly(prepared);
+    if (rows.row_count == 0)
+        rows.column_count = (size_t)sqlite3_column_count(prepared);
     sqlite3_reset(prepared);
     sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
     bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
