@@ -98,9 +98,10 @@ static void call_once(void *const argument)
     caller->fiber = bh_fiber_current();
     if (caller->deadline_us)
         bh_fiber_set_deadline(caller->deadline_us);
-    const struct bh_db_value value = bh_db_int(1);
-    caller->result = bh_db_query(db, caller->lane, &sql[caller->index], &value,
-                                 caller->index == SQL_INSERT ? 1 : 0, NULL, NULL, &caller->error);
+    const bool has_parameter = caller->index == SQL_INSERT || caller->index == SQL_STEPS;
+    const struct bh_db_value value = bh_db_int(20000);
+    caller->result = bh_db_query(db, caller->lane, &sql[caller->index], &value, has_parameter, NULL,
+                                 NULL, &caller->error);
     caller->place = ended_count++;
     caller->ended = true;
 }
@@ -315,7 +316,7 @@ static void late_cancels_hit_nobody_else(void *const argument)
     for (unsigned round = 0; round < 100; round++) {
         memset(&crowd, 0, sizeof(crowd));
         for (size_t i = 0; i < 64; i++)
-            start(&crowd.callers[i], BH_DB_READ, SQL_COUNT);
+            start(&crowd.callers[i], BH_DB_READ, i % 16 ? SQL_COUNT : SQL_STEPS);
         for (unsigned i = 0; i < 24; i++) {
             random = random * UINT64_C(6364136223846793005) + 1442695040888963407U;
             const size_t victim = (random >> 33) % 64;
