@@ -7,12 +7,12 @@ import { must } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { debounce } from "../shared/latest.js";
 import { wireThemeButton } from "../shared/theme.js";
-import { createHomeView } from "./home_view.js";
+import { HomeView } from "./home_view.js";
 import { showHelp, wireKeyboard } from "./keyboard.js";
-import { createLibraryView } from "./library_view.js";
-import { createReaderView } from "./reader_view.js";
+import { LibraryView } from "./library_view.js";
+import { ReaderView } from "./reader_view.js";
 import { formatRoute, hasFilters, noFilters, parseRoute, route } from "./route.js";
-import { createSearchView } from "./search_view.js";
+import { SearchView } from "./search_view.js";
 import { createPicker, createUploadPanel, wireDrop } from "./upload_panel.js";
 import { Uploads } from "./uploads.js";
 
@@ -39,10 +39,10 @@ const app = {
 };
 
 const views = {
-    home: createHomeView(app),
-    search: createSearchView(app),
-    library: createLibraryView(app),
-    read: createReaderView(app),
+    home: new HomeView(app),
+    search: new SearchView(app),
+    library: new LibraryView(app),
+    read: new ReaderView(app),
 };
 /** @type {View} */
 let shown = views.home;

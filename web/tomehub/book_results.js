@@ -68,7 +68,11 @@ export function bookItem(book, q) {
         ),
         h("ol", { class: "book-pages" }, ...book.pages.map((page) => pageItem(book, page, q))),
         rest
-            ? h("a", { class: "book-all", href: formatRoute(inBook) }, `All ${matches} in this book`)
+            ? h(
+                  "a",
+                  { class: "book-all", href: formatRoute(inBook) },
+                  `All ${matches} in this book`,
+              )
             : null,
     );
 }

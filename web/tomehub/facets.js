@@ -1,49 +1,114 @@
 /** Narrowing a search: the values the matches hold, as chips to switch on and off. */
 
 import { append, h, replace } from "../shared/dom.js";
-import { icon } from "../shared/icons.js";
 import { formatNumber } from "../shared/format.js";
+import { icon } from "../shared/icons.js";
 import { getBook } from "./api.js";
 import { TYPE_NAMES } from "./passage.js";
 import { FILTER_NAMES, hasFilters, noFilters, toggleFilter } from "./route.js";
 
-/** @typedef {import("./api.js").Facets} Facets */
 /** @typedef {import("./api.js").FacetValue} FacetValue */
 /** @typedef {import("./api.js").FilterName} FilterName */
+/** @typedef {import("./api.js").SourceType} SourceType */
 /** @typedef {import("./view.js").App} App */
 /** @typedef {import("./view.js").Route} Route */
 
 /** @type {Record<FilterName, string>} */
 const HEADINGS = { book_id: "Book", author: "Author", source_type: "Type", tags: "Tag" };
 
-/** @param {App} app */
-export function createFacets(app) {
-    /** Titles met so far: the address of a filtered search holds only the id. */
-    /** @type {Map<string, string>} */
-    const titles = new Map();
-    const panel = h("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
-    const chips = h("ul", { class: "chips", "aria-label": "Active filters" });
-    const toggle = h(
+export class Facets {
+    #app;
+    /**
+     * Titles met so far: the address of a filtered search holds only the id.
+     *
+     * @type {Map<string, string>}
+     */
+    #titles = new Map();
+    panel = h("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
+    chips = h("ul", { class: "chips", "aria-label": "Active filters" });
+    toggle = h(
         "button",
-        { class: "button facets-toggle", type: "button", "aria-controls": "facets" },
+        {
+            class: "button facets-toggle",
+            type: "button",
+            "aria-controls": "facets",
+            "aria-expanded": "false",
+        },
         icon("filter"),
         "Filters",
     );
-    toggle.setAttribute("aria-expanded", "false");
-    toggle.addEventListener("click", () => {
-        const open = panel.classList.toggle("open");
-        toggle.setAttribute("aria-expanded", String(open));
-    });
+
+    /** @param {App} app */
+    constructor(app) {
+        this.#app = app;
+        this.toggle.addEventListener("click", () => {
+            const open = this.panel.classList.toggle("open");
+            this.toggle.setAttribute("aria-expanded", String(open));
+        });
+    }
+
+    /**
+     * Shows which filters are on.
+     *
+     * @param {Route} target
+     */
+    showActive(target) {
+        this.#showChips(target);
+        void this.#learnTitles(target);
+    }
+
+    /**
+     * Shows what the matches can be narrowed to.
+     *
+     * @param {Route} target
+     * @param {import("./api.js").Facets} facets
+     */
+    showChoices(target, facets) {
+        for (const { value, label } of facets.book_id ?? []) {
+            this.#titles.set(String(value), label ?? `Book ${value}`);
+        }
+        replace(this.panel);
+        for (const name of FILTER_NAMES) {
+            const values = facets[name] ?? [];
+            const active = target.filters[name].length > 0;
+            if (values.length > 1 || (values.length === 1 && active)) {
+                const choices = values.map((value) => this.#choice(target, name, value));
+                append(
+                    this.panel,
+                    h("h2", { class: "facet-heading" }, HEADINGS[name]),
+                    h("ul", { class: "facet" }, ...choices),
+                );
+            }
+        }
+        const isEmpty = this.panel.childElementCount === 0;
+        this.panel.hidden = isEmpty;
+        this.toggle.hidden = isEmpty;
+        this.#showChips(target);
+    }
+
+    hideChoices() {
+        this.panel.hidden = true;
+        this.toggle.hidden = true;
+    }
 
     /**
      * @param {FilterName} name
      * @param {string} value
      */
-    function label(name, value) {
+    #label(name, value) {
         if (name === "source_type") {
-            return TYPE_NAMES[/** @type {import("./api.js").SourceType} */ (value)] ?? value;
+            return TYPE_NAMES[/** @type {SourceType} */ (value)] ?? value;
         }
-        return name === "book_id" ? (titles.get(value) ?? `Book ${value}`) : value;
+        return name === "book_id" ? (this.#titles.get(value) ?? `Book ${value}`) : value;
+    }
+
+    /**
+     * @param {Route} target
+     * @param {FilterName} name
+     * @param {string} value
+     */
+    #flip(target, name, value) {
+        this.#app.go({ ...target, filters: toggleFilter(target.filters, name, value) });
     }
 
     /**
@@ -51,105 +116,61 @@ export function createFacets(app) {
      * @param {FilterName} name
      * @param {FacetValue} facet
      */
-    function choice(target, name, facet) {
+    #choice(target, name, facet) {
         const value = String(facet.value);
-        const pressed = target.filters[name].includes(value);
-        const flip = () =>
-            app.go({ ...target, filters: toggleFilter(target.filters, name, value) });
-        return h(
-            "li",
-            {},
-            h(
-                "button",
-                {
-                    class: "chip",
-                    type: "button",
-                    "aria-pressed": String(pressed),
-                    onclick: flip,
-                },
-                h("span", { class: "chip-label", dir: "auto" }, label(name, value)),
-                h("span", { class: "chip-count" }, formatNumber(facet.count)),
-            ),
-        );
+        const button = {
+            class: "chip",
+            type: "button",
+            "aria-pressed": String(target.filters[name].includes(value)),
+            onclick: () => this.#flip(target, name, value),
+        };
+        const label = h("span", { class: "chip-label", dir: "auto" }, this.#label(name, value));
+        const count = h("span", { class: "chip-count" }, formatNumber(facet.count));
+        return h("li", {}, h("button", button, label, count));
     }
 
     /** @param {Route} target */
-    function showChips(target) {
-        replace(chips);
+    #showChips(target) {
+        replace(this.chips);
         for (const name of FILTER_NAMES) {
             for (const value of target.filters[name]) {
-                const text = label(name, value);
-                const remove = () =>
-                    app.go({ ...target, filters: toggleFilter(target.filters, name, value) });
-                const button = h(
-                    "button",
-                    {
-                        class: "chip chip-active",
-                        type: "button",
-                        "aria-label": `Remove filter ${HEADINGS[name]}: ${text}`,
-                        onclick: remove,
-                    },
-                    h("span", { class: "chip-label", dir: "auto" }, text),
-                    icon("close"),
-                );
-                append(chips, h("li", {}, button));
+                append(this.chips, this.#activeChip(target, name, value));
             }
         }
-        if (hasFilters(target.filters)) {
-            const clear = () => app.go({ ...target, filters: noFilters() });
-            const button = { class: "link-button", type: "button", onclick: clear };
-            append(chips, h("li", {}, h("button", button, "Clear filters")));
-        }
-        chips.hidden = !hasFilters(target.filters);
+        const clear = () => this.#app.go({ ...target, filters: noFilters() });
+        const button = { class: "link-button", type: "button", onclick: clear };
+        append(this.chips, h("li", {}, h("button", button, "Clear filters")));
+        this.chips.hidden = !hasFilters(target.filters);
+    }
+
+    /**
+     * @param {Route} target
+     * @param {FilterName} name
+     * @param {string} value
+     */
+    #activeChip(target, name, value) {
+        const text = this.#label(name, value);
+        const button = {
+            class: "chip chip-active",
+            type: "button",
+            "aria-label": `Remove filter ${HEADINGS[name]}: ${text}`,
+            onclick: () => this.#flip(target, name, value),
+        };
+        const label = h("span", { class: "chip-label", dir: "auto" }, text);
+        return h("li", {}, h("button", button, label, icon("close")));
     }
 
     /** @param {Route} target */
-    async function learnTitles(target) {
-        const unknown = target.filters.book_id.filter((id) => !titles.has(id));
+    async #learnTitles(target) {
+        const unknown = target.filters.book_id.filter((id) => !this.#titles.has(id));
         const books = await Promise.allSettled(unknown.map((id) => getBook(Number(id))));
         for (const book of books) {
             if (book.status === "fulfilled") {
-                titles.set(String(book.value.id), book.value.title);
+                this.#titles.set(String(book.value.id), book.value.title);
             }
         }
-        if (unknown.length > 0 && app.current() === target) {
-            showChips(target);
+        if (unknown.length > 0 && this.#app.current() === target) {
+            this.#showChips(target);
         }
     }
-
-    return {
-        panel,
-        chips,
-        toggle,
-        /** @param {Route} target */
-        showActive(target) {
-            showChips(target);
-            void learnTitles(target);
-        },
-        /**
-         * @param {Route} target
-         * @param {Facets} facets
-         */
-        showChoices(target, facets) {
-            replace(panel);
-            for (const { value, label: title } of facets.book_id ?? []) {
-                titles.set(String(value), title ?? `Book ${value}`);
-            }
-            for (const name of FILTER_NAMES) {
-                const values = facets[name] ?? [];
-                const useful = values.length > 1 || target.filters[name].length > 0;
-                if (useful && values.length > 0) {
-                    append(
-                        panel,
-                        h("h2", { class: "facet-heading" }, HEADINGS[name]),
-                        h("ul", { class: "facet" }, ...values.map((v) => choice(target, name, v))),
-                    );
-                }
-            }
-            const empty = panel.childElementCount === 0;
-            panel.hidden = empty;
-            toggle.hidden = empty;
-            showChips(target);
-        },
-    };
 }

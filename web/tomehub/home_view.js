@@ -14,6 +14,7 @@ import { formatRoute, route } from "./route.js";
 
 /** @typedef {import("./api.js").BookList} BookList */
 /** @typedef {import("./view.js").App} App */
+/** @typedef {import("./view.js").View} View */
 
 const SHELF = 12;
 
@@ -65,7 +66,12 @@ export function firstBook(app, title) {
             { class: "steps" },
             h("li", {}, h("strong", {}, "Drop"), " a file anywhere on this page."),
             h("li", {}, h("strong", {}, "Wait"), " a moment while its pages are read."),
-            h("li", {}, h("strong", {}, "Type"), " a word or a “phrase” above; open the page it is on."),
+            h(
+                "li",
+                {},
+                h("strong", {}, "Type"),
+                " a word or a “phrase” above; open the page it is on.",
+            ),
         ),
     );
 }
@@ -103,7 +109,11 @@ function welcomeBack(list) {
                 "p",
                 { class: "lead" },
                 "Search inside ",
-                h("a", { href: all }, list.total_count === 1 ? "your book" : plural(list.total_count, "book")),
+                h(
+                    "a",
+                    { href: all },
+                    list.total_count === 1 ? "your book" : plural(list.total_count, "book"),
+                ),
                 ", down to the page.",
             ),
         ),
@@ -114,42 +124,40 @@ function welcomeBack(list) {
     ];
 }
 
-/**
- * @param {App} app
- * @returns {import("./view.js").View}
- */
-export function createHomeView(app) {
-    const latest = new Latest();
-    const element = h("section", { class: "home-view", "aria-label": "Start" });
+/** @implements {View} */
+export class HomeView {
+    #app;
+    #latest = new Latest();
+    element = h("section", { class: "home-view", "aria-label": "Start" });
 
-    async function load() {
-        try {
-            const list = await latest.run((signal) =>
-                listBooks({ sort: "newest", pageSize: SHELF }, signal),
-            );
-            if (list?.total_count === 0) {
-                replace(element, firstBook(app, "Search every page you own"));
-            } else if (list) {
-                replace(element, ...welcomeBack(list));
+    /** @param {App} app */
+    constructor(app) {
+        this.#app = app;
+        app.library.addEventListener("change", () => {
+            if (!this.element.hidden) {
+                this.show();
             }
-        } catch (error) {
-            const again = { class: "button", type: "button", onclick: () => void load() };
-            replace(
-                element,
-                h(
-                    "div",
-                    { class: "note note-bad", role: "alert" },
-                    h("p", {}, describe(error)),
-                    h("button", again, "Try again"),
-                ),
-            );
-        }
+        });
     }
 
-    app.library.addEventListener("change", () => {
-        if (!element.hidden) {
-            void load();
+    show() {
+        void this.#load();
+    }
+
+    async #load() {
+        const options = { sort: "newest", pageSize: SHELF };
+        try {
+            const list = await this.#latest.run((signal) => listBooks(options, signal));
+            if (list?.total_count === 0) {
+                replace(this.element, firstBook(this.#app, "Search every page you own"));
+            } else if (list) {
+                replace(this.element, ...welcomeBack(list));
+            }
+        } catch (error) {
+            const again = { class: "button", type: "button", onclick: () => this.show() };
+            const note = { class: "note note-bad", role: "alert" };
+            const button = h("button", again, "Try again");
+            replace(this.element, h("div", note, h("p", {}, describe(error)), button));
         }
-    });
-    return { element, show: () => void load() };
+    }
 }

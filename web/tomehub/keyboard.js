@@ -73,13 +73,19 @@ function escape(app, box) {
 export function wireKeyboard(app, box, shownView) {
     document.addEventListener("keydown", (event) => {
         const busy = event.defaultPrevented || event.isComposing;
-        if (busy || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) {
+        if (
+            busy ||
+            event.ctrlKey ||
+            event.metaKey ||
+            event.altKey ||
+            document.querySelector("dialog[open]")
+        ) {
             return;
         }
         const inBox = event.target === box;
         const free = !isTyping(event.target);
         let used = true;
-        if (event.key === "/" && free) {
+        if (event.key === "/" && (free || (inBox && box.value === ""))) {
             box.focus();
             box.select();
         } else if (event.key === "?" && free) {

@@ -45,7 +45,9 @@ export function cover(book, size) {
         "span",
         { class: `cover cover-${size}`, "data-hue": book.id % 8, "aria-hidden": "true" },
         h("span", { class: "cover-title", dir: "auto" }, large ? book.title : initial(book.title)),
-        large && book.author ? h("span", { class: "cover-author", dir: "auto" }, book.author) : null,
+        large && book.author
+            ? h("span", { class: "cover-author", dir: "auto" }, book.author)
+            : null,
     );
 }
 

@@ -30,7 +30,9 @@ export function passageItem(hit, q) {
                 "span",
                 { class: "place" },
                 h("span", { class: "place-page" }, pageName(hit)),
-                hit.chapter ? h("span", { class: "place-chapter", dir: "auto" }, hit.chapter) : null,
+                hit.chapter
+                    ? h("span", { class: "place-chapter", dir: "auto" }, hit.chapter)
+                    : null,
             ),
         ),
     );

@@ -59,7 +59,8 @@ function item(upload, uploads) {
     const { state } = upload;
     const open = formatRoute(route({ view: "read", book: upload.bookId ?? 0, page: 1 }));
     const dismiss = state === "working" ? "Hide" : state === "sending" ? "Stop" : "Dismiss";
-    const shape = state === "failed" ? "warn" : state === "done" || state === "exists" ? "check" : "book";
+    const shape =
+        state === "failed" ? "warn" : state === "done" || state === "exists" ? "check" : "book";
     return h(
         "li",
         { class: `upload upload-${state}` },
@@ -217,7 +218,13 @@ export function wireDrop(uploads) {
  * @returns {() => void} opens the picker
  */
 export function createPicker(uploads) {
-    const input = h("input", { type: "file", multiple: true, accept: ACCEPT, hidden: true, id: "files" });
+    const input = h("input", {
+        type: "file",
+        multiple: true,
+        accept: ACCEPT,
+        hidden: true,
+        id: "files",
+    });
     input.addEventListener("change", () => {
         uploads.add(input.files ?? []);
         input.value = "";

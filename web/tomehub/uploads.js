@@ -83,7 +83,12 @@ export class Uploads extends EventTarget {
 
     /** @param {Upload} upload a failed one that still has its file */
     retry(upload) {
-        Object.assign(upload, { state: "waiting", sent: 0, error: "", abort: new AbortController() });
+        Object.assign(upload, {
+            state: "waiting",
+            sent: 0,
+            error: "",
+            abort: new AbortController(),
+        });
         this.#start();
     }
 
