@@ -18,7 +18,8 @@ test-deps: # the same, with what only the tests need
 	@tools/deps build test
 
 $(BUILD)/build.ninja: | deps
-	@$(MESON) setup $(BUILD) >/dev/null
+	@mkdir -p build
+	@$(MESON) setup $(BUILD) -Dtests=false >build/setup.log || { cat build/setup.log; exit 1; }
 
 build: deps $(BUILD)/build.ninja ## build the release binaries into build/bin
 	@ninja -C $(BUILD) --quiet
@@ -37,6 +38,8 @@ fuzz: test-deps ## run every fuzzer for SECONDS=60 each
 	@$(RUN_TESTS) fuzz --fuzz-seconds $(SECONDS)
 
 bench: test-deps build ## measure HTTP, ingest and search against their limits
+	@$(MESON) configure $(BUILD) -Dtests=true
+	@ninja -C $(BUILD) --quiet
 	@bench/run http ingest search
 
 format: test-deps ## put every C and Python file into the house format

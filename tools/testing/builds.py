@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -24,20 +25,27 @@ def folder(context: Context, variant: str) -> Path:
 
 def build(context: Context, variant: str) -> Result:
     """Configures a variant if it is new and builds it; a compiler warning is a failure."""
-    path = folder(context, variant)
     log = context.logs / f"build-{variant}.log"
-    name = f"build {variant}"
+    path = folder(context, variant)
+    status = configure(context, variant, log)
+    if status == 0:
+        status = context.run(["ninja", "-C", path], log, timeout_s=1800)
+    is_clean = status == 0 and " warning: " not in log.read_text(errors="replace")
     result = Result()
+    result.add(f"build {variant}", is_clean, tail(log))
+    return result
+
+
+def configure(context: Context, variant: str, log: Path) -> int:
+    """Sets the folder up if it is new; `make build` may have made it without the tests."""
+    path = folder(context, variant)
     if not (path / "build.ninja").exists():
         compiler = {"CC": COMPILERS[variant]} if variant in COMPILERS else None
-        status = context.run([MESON, "setup", path, *VARIANTS[variant]], log, compiler)
-        if status != 0:
-            result.add(name, False, tail(log))
-            return result
-    status = context.run(["ninja", "-C", path], log, timeout_s=1800)
-    is_clean = status == 0 and " warning: " not in log.read_text(errors="replace")
-    result.add(name, is_clean, tail(log))
-    return result
+        return context.run([MESON, "setup", path, *VARIANTS[variant]], log, compiler)
+    options = json.loads((path / "meson-info" / "intro-buildoptions.json").read_text())
+    if any(option["name"] == "tests" and not option["value"] for option in options):
+        return context.run([MESON, "configure", path, "-Dtests=true"], log)
+    return 0
 
 
 def fixed_addresses(variant: str) -> list[str]:
