@@ -44,7 +44,8 @@ struct bh_str bh_request_body(const struct bh_request *request);
 /* The next piece of the body (stream_body routes): 0 with *ret_piece, size 0 at the end. The piece lives until
  * the next call. Parks while none is there; reading from the network stops while pieces wait, so
  * memory is bounded. BH_ECLOSED / BH_ECANCELED: the client left. BH_ELIMIT: longer than
- * body_maximum (413 is the right answer). BH_ETIMEDOUT: slower than the minimum rate. */
+ * body_maximum (413 is the right answer). BH_ESYNTAX: malformed chunks (400). BH_ETIMEDOUT: slower
+ * than the minimum rate, or past the request's deadline. */
 int bh_request_body_read(struct bh_request *request, struct bh_str *ret_piece) BH_MUST_CHECK;
 
 /* Body size as declared, or -1 when it comes in chunks. */

@@ -23,7 +23,7 @@ struct bh_route {
     const char *pattern; /* also the metrics label and the log's route */
     bh_handler *handler;
     uint64_t body_maximum; /* bytes; 0: no body is taken (413 when one comes) */
-    uint64_t deadline_us;  /* from head received to answer begun; 0: the server's default */
+    uint64_t deadline_us;  /* from the handler's start to the answer's; 0: the server's default */
     bool stream_body;      /* true: the handler reads the body as it arrives;
                               false: it is read whole before the handler runs */
 };

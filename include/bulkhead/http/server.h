@@ -16,7 +16,8 @@ struct bh_http_options {
     uint64_t idle_timeout_us;       /* keep-alive without a request; 75 s */
     uint64_t request_timeout_us;    /* a handler's default deadline; 30 s */
     uint64_t write_timeout_us;      /* without progress in sending; 30 s */
-    uint64_t body_bytes_per_second; /* minimum rate of a body after 5 s of grace; 1,024 */
+    uint64_t body_bytes_per_second; /* minimum rate of a body while it is waited for; 1,024 */
+    uint64_t body_grace_us;         /* of waiting that the rate does not count; 5 s */
     size_t head_maximum;            /* bytes; 16 KiB */
     unsigned headers_maximum;       /* fields; 100 */
     unsigned connections_maximum;   /* over all loops; 20,000; past it: 503 and close */

@@ -1,7 +1,21 @@
 /*
  * Static files embedded in the binary: ETag (from the content), If-None-Match, Cache-Control,
  * gzip and brotli made at build time and chosen by Accept-Encoding. HTML carries a strict
- * Content-Security-Policy. Constant data; any thread.
+ * Content-Security-Policy (scripts, styles and data from here alone, nothing inline; trusted
+ * types). Constant data; any thread.
+ *
+ * tools/embed_static.py makes a site from folders; in a meson.build:
+ *
+ *     embed_static = find_program(meson.project_source_root() / 'tools/embed_static.py')
+ *     site = custom_target('tomehub_site', output: ['tomehub_site.h', 'tomehub_site.c'],
+ *       depfile: 'tomehub_site.d',
+ *       command: [embed_static, '--symbol', 'tomehub_site', '--depfile', '@DEPFILE@',
+ *                 '--root', meson.project_source_root() / 'web', '--index', 'tomehub/index.html',
+ *                 '@OUTPUT0@', '@OUTPUT1@', 'tomehub', 'shared'])
+ *
+ * embeds web/tomehub/ and web/shared/. A file keeps its path below the root as its URL
+ * ("/tomehub/app.js"); the index is "/" instead. Serve it by a route "/" and one
+ * "/{path...}", both with bh_static_respond(request, &tomehub_site, bh_request_path(request)).
  */
 #pragma once
 

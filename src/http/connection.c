@@ -1,0 +1,376 @@
+/*
+ * The life of a connection, in the order of its life. All changes of state go through enter().
+ *
+ * bh_connection_advance is the only place where a request follows another, and it is a loop, not a
+ * recursion: a handler that ends within it leaves a new state behind and returns to it.
+ */
+#include "http/connection.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/time.h"
+
+/* A connection this young without a request may be about to send its first: a drain gives it a
+ * moment. */
+#define NEWCOMER_US (1 * BH_SECOND_US)
+
+/* From which states each may be entered. */
+#define FROM(state) (1u << BH_CONNECTION_##state)
+static const unsigned char allowed[] = {
+    [BH_CONNECTION_IDLE] = FROM(ANSWERED),
+    [BH_CONNECTION_HEAD] = FROM(IDLE) | FROM(ANSWERED),
+    [BH_CONNECTION_BODY] = FROM(IDLE) | FROM(HEAD),
+    [BH_CONNECTION_HANDLING] = FROM(IDLE) | FROM(HEAD) | FROM(BODY),
+    [BH_CONNECTION_ANSWERED] = FROM(IDLE) | FROM(HEAD) | FROM(BODY) | FROM(HANDLING),
+    [BH_CONNECTION_LINGERING] = FROM(IDLE) | FROM(ANSWERED),
+    [BH_CONNECTION_CLOSED] = 0x7F & ~FROM(CLOSED),
+};
+
+static void drop_request(struct bh_connection *const connection)
+{
+    struct bh_request *const request = connection->request;
+    if (!request)
+        return;
+    bh_deadline_stop(&connection->deadline);
+    connection->request = NULL;
+    bh_http_request_give_back(connection->http, request);
+}
+
+static void drop_buffer(struct bh_connection *const connection)
+{
+    if (!connection->buffer)
+        return;
+    bh_http_buffer_give_back(connection->http, connection->buffer);
+    connection->buffer = NULL;
+    connection->begin = connection->body_at = connection->end = 0;
+}
+
+static void free_if_over(struct bh_connection *const connection)
+{
+    if (connection->request)
+        return;
+    drop_buffer(connection);
+    if (!connection->has_closed_transport)
+        return;
+    struct bh_http_loop *const http = connection->http;
+    bh_list_unlink(&connection->node);
+    connection->magic = 0;
+    free(connection);
+    bh_http_connection_gone(http);
+}
+
+static void start_deadline(struct bh_connection *const connection, const enum bh_deadline_kind kind)
+{
+    bh_deadline_start(&connection->http->deadlines, &connection->deadline, kind);
+}
+
+static void enter(struct bh_connection *const connection, const enum bh_connection_state state)
+{
+    bh_assert(allowed[state] & (1u << connection->state));
+    const enum bh_connection_state from = connection->state;
+    connection->state = state;
+    switch (state) {
+    case BH_CONNECTION_IDLE:
+        drop_buffer(connection);
+        start_deadline(connection, BH_DEADLINE_IDLE);
+        break;
+    case BH_CONNECTION_HEAD:
+        /* A new connection's deadline runs since it was accepted. */
+        if (from != BH_CONNECTION_IDLE || connection->has_served)
+            start_deadline(connection, BH_DEADLINE_HEAD);
+        break;
+    case BH_CONNECTION_BODY:
+    case BH_CONNECTION_HANDLING:
+    case BH_CONNECTION_ANSWERED:
+        bh_deadline_stop(&connection->deadline);
+        break;
+    case BH_CONNECTION_LINGERING:
+        drop_buffer(connection);
+        bh_transport_finish(&connection->transport);
+        start_deadline(connection, BH_DEADLINE_LINGER);
+        break;
+    case BH_CONNECTION_CLOSED:
+        bh_deadline_stop(&connection->deadline);
+        bh_deadline_stop(&connection->write_deadline);
+        bh_list_unlink(&connection->unflushed);
+        break;
+    }
+}
+
+/* ---- Beginning ---- */
+
+static void remember_peer(struct bh_connection *const connection, const struct sockaddr *const peer)
+{
+    connection->peer.family = peer->sa_family;
+    if (peer->sa_family == AF_INET)
+        memcpy(connection->peer.address,
+               &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
+    else if (peer->sa_family == AF_INET6)
+        memcpy(connection->peer.address,
+               &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
+}
+
+void bh_connection_peer(const struct bh_connection *const connection, char text[INET6_ADDRSTRLEN])
+{
+    static const uint8_t mapped[12] = { [10] = 0xFF, [11] = 0xFF };
+    const uint8_t *address = connection->peer.address;
+    int family = connection->peer.family;
+    if (family == AF_INET6 && memcmp(address, mapped, sizeof(mapped)) == 0) {
+        family = AF_INET;
+        address += sizeof(mapped);
+    }
+    if (!inet_ntop(family, address, text, INET6_ADDRSTRLEN))
+        text[0] = '\0';
+}
+
+static struct bh_connection *create(struct bh_http_loop *const http, const int fd,
+                                    const struct sockaddr *const peer)
+{
+    struct bh_connection *const connection = calloc(1, sizeof(*connection));
+    if (!connection) {
+        close(fd);
+        return NULL;
+    }
+    connection->magic = BH_CONNECTION_MAGIC;
+    connection->http = http;
+    connection->accepted_us = bh_loop_now_us(http->loop);
+    bh_list_init(&connection->unflushed);
+    bh_list_append(&http->connections, &connection->node);
+    http->connection_count++;
+    bh_metrics_add(http->metrics.connections, 1);
+    remember_peer(connection, peer);
+    if (bh_transport_open(&connection->transport, bh_loop_uv(http->loop), fd,
+                          &bh_connection_transport_events) < 0) {
+        bh_connection_close(connection, false);
+        return NULL;
+    }
+    return connection;
+}
+
+int bh_connection_open(struct bh_http_loop *const http, const int fd,
+                       const struct sockaddr *const peer)
+{
+    struct bh_connection *const connection = create(http, fd, peer);
+    if (!connection)
+        return BH_ENOMEM;
+    bh_metrics_add(http->metrics.accepted, 1);
+    start_deadline(connection, BH_DEADLINE_HEAD);
+    bh_connection_update_reading(connection);
+    return 0;
+}
+
+void bh_connection_turn_away(struct bh_http_loop *const http, const int fd,
+                             const struct sockaddr *const peer)
+{
+    static const struct bh_str answer = BH_STR(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+        "Content-Length: 83\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+        "{\"error\": \"Service Unavailable\", \"detail\": \"The server has no free connection "
+        "left.\"}");
+    bh_metrics_add(http->metrics.turned_away, 1);
+    struct bh_connection *const connection = create(http, fd, peer);
+    if (!connection || bh_connection_send(connection, &answer, 1, BH_TRANSPORT_CONSTANT, NULL) < 0)
+        return;
+    enter(connection, BH_CONNECTION_LINGERING);
+    bh_connection_update_reading(connection);
+}
+
+/* ---- Going on ---- */
+
+void bh_connection_compact(struct bh_connection *const connection)
+{
+    if (connection->begin == 0)
+        return;
+    memmove(connection->buffer, connection->buffer + connection->begin,
+            connection->end - connection->begin);
+    connection->body_at -= connection->begin;
+    connection->end -= connection->begin;
+    connection->begin = 0;
+}
+
+void bh_connection_update_reading(struct bh_connection *const connection)
+{
+    const bool has_room = connection->state == BH_CONNECTION_LINGERING || !connection->buffer ||
+                          connection->end < connection->http->buffer_bytes ||
+                          (connection->state == BH_CONNECTION_HEAD && connection->begin > 0);
+    if (connection->state == BH_CONNECTION_CLOSED || connection->has_finished_sending)
+        return;
+    if (has_room)
+        bh_transport_read_start(&connection->transport);
+    else
+        bh_transport_read_stop(&connection->transport);
+}
+
+/* Parses a head; false: nothing more can be done now. */
+static bool advance_head(struct bh_connection *const connection)
+{
+    struct bh_http_loop *const http = connection->http;
+    if (!connection->request) {
+        connection->request = bh_http_request_take(http);
+        if (!connection->request) {
+            bh_connection_close(connection, true);
+            return false;
+        }
+        connection->request->connection = connection;
+    }
+    struct bh_request *const request = connection->request;
+    const char *const data = connection->buffer + connection->begin;
+    switch (
+        bh_head_parse(&request->head, &http->limits, data, connection->end - connection->begin)) {
+    case BH_HEAD_MORE:
+        if (connection->has_finished_sending)
+            bh_connection_close(connection, false);
+        else if (connection->state != BH_CONNECTION_HEAD)
+            enter(connection, BH_CONNECTION_HEAD);
+        return false;
+    case BH_HEAD_REFUSED:
+        connection->body_at = connection->end;
+        bh_metrics_add(http->metrics.refused[request->head.refusal], 1);
+        bh_request_refuse(request, bh_head_refusal_status(request->head.refusal),
+                          bh_head_refusal_text(request->head.refusal));
+        return true;
+    case BH_HEAD_DONE:
+        break;
+    }
+    if (request->head.is_chunked || request->head.content_length > 0)
+        bh_connection_compact(connection);
+    request->data = connection->buffer + connection->begin;
+    connection->body_at = connection->begin + request->head.size;
+    bh_request_dispatch(request);
+    return true;
+}
+
+static bool advance_body(struct bh_connection *const connection)
+{
+    struct bh_request *const request = connection->request;
+    const enum bh_body_result result = bh_body_gather(request);
+    if (result == BH_BODY_MORE)
+        return false;
+    bh_body_wait_end(request);
+    switch (result) {
+    case BH_BODY_TOO_LARGE:
+        bh_request_refuse(request, 413, "The body is longer than this resource takes.");
+        break;
+    case BH_BODY_MALFORMED:
+        bh_request_refuse(request, 400, request->body.chunked.reason);
+        break;
+    case BH_BODY_MORE:
+    case BH_BODY_DONE:
+        bh_request_start(request);
+        break;
+    }
+    return true;
+}
+
+/* The answer is with the transport; false: part of it waits there. */
+static bool advance_answered(struct bh_connection *const connection)
+{
+    if (bh_transport_waiting(&connection->transport) > 0)
+        return false;
+    connection->has_served = true;
+    connection->begin = connection->body_at;
+    const bool is_used_up = connection->begin == connection->end;
+    if (connection->has_finished_sending && (is_used_up || connection->close_after)) {
+        bh_connection_close(connection, false);
+    } else if (!connection->close_after) {
+        enter(connection, is_used_up ? BH_CONNECTION_IDLE : BH_CONNECTION_HEAD);
+        return !is_used_up;
+    } else if (is_used_up && !connection->is_input_unclean) {
+        bh_connection_close(connection, false);
+    } else {
+        enter(connection, BH_CONNECTION_LINGERING);
+    }
+    return false;
+}
+
+void bh_connection_advance(struct bh_connection *const connection)
+{
+    if (connection->is_advancing)
+        return;
+    connection->is_advancing = true;
+    bool goes_on = true;
+    while (goes_on) {
+        switch (connection->state) {
+        case BH_CONNECTION_IDLE:
+        case BH_CONNECTION_HEAD:
+            goes_on = advance_head(connection);
+            break;
+        case BH_CONNECTION_BODY:
+            goes_on = advance_body(connection);
+            break;
+        case BH_CONNECTION_ANSWERED:
+            goes_on = advance_answered(connection);
+            break;
+        case BH_CONNECTION_HANDLING:
+        case BH_CONNECTION_LINGERING:
+        case BH_CONNECTION_CLOSED:
+            goes_on = false;
+            break;
+        }
+    }
+    connection->is_advancing = false;
+    bh_connection_update_reading(connection);
+}
+
+void bh_connection_body_begins(struct bh_connection *const connection)
+{
+    enter(connection, BH_CONNECTION_BODY);
+    bh_body_wait_begin(connection->request);
+}
+
+void bh_connection_handler_begins(struct bh_connection *const connection)
+{
+    enter(connection, BH_CONNECTION_HANDLING);
+    if (connection->has_finished_sending)
+        start_deadline(connection, BH_DEADLINE_LEAVING);
+}
+
+void bh_connection_answered(struct bh_connection *const connection)
+{
+    if (connection->state == BH_CONNECTION_CLOSED) {
+        drop_request(connection);
+        free_if_over(connection);
+        return;
+    }
+    connection->close_after = connection->request->answer.close;
+    connection->is_input_unclean = !connection->request->body.is_complete;
+    drop_request(connection);
+    enter(connection, BH_CONNECTION_ANSWERED);
+    bh_connection_advance(connection);
+}
+
+/* ---- Ending ---- */
+
+void bh_connection_close(struct bh_connection *const connection, const bool reset)
+{
+    if (connection->state == BH_CONNECTION_CLOSED)
+        return;
+    enter(connection, BH_CONNECTION_CLOSED);
+    bh_transport_close(&connection->transport, reset);
+    struct bh_request *const request = connection->request;
+    if (request && request->fiber)
+        bh_fiber_cancel(request->fiber);
+    if (request && !request->is_answering)
+        drop_request(connection);
+    free_if_over(connection);
+}
+
+void bh_connection_transport_closed(struct bh_connection *const connection)
+{
+    connection->has_closed_transport = true;
+    free_if_over(connection);
+}
+
+void bh_connection_drain(struct bh_connection *const connection)
+{
+    if (connection->state != BH_CONNECTION_IDLE || bh_transport_has_unread(&connection->transport))
+        return;
+    const uint64_t age_us = bh_loop_now_us(connection->http->loop) - connection->accepted_us;
+    if (!connection->has_served && age_us < NEWCOMER_US)
+        start_deadline(connection, BH_DEADLINE_LINGER);
+    else
+        bh_connection_close(connection, false);
+}

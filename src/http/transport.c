@@ -1,0 +1,180 @@
+#include "http/transport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bulkhead/base/assert.h"
+
+/* A write that could not be done at once. */
+struct waiting {
+    uv_write_t write;
+    struct bh_buf taken;
+    char copied[];
+};
+
+static struct bh_transport *of_handle(uv_handle_t *const handle)
+{
+    return BH_CONTAINER_OF(handle, struct bh_transport, tcp);
+}
+
+int bh_transport_open(struct bh_transport *const transport, uv_loop_t *const uv, const int fd,
+                      const struct bh_transport_events *const events)
+{
+    transport->events = events;
+    transport->is_reading = false;
+    uv_tcp_init(uv, &transport->tcp);
+    if (uv_tcp_open(&transport->tcp, fd) == 0)
+        return 0;
+    close(fd);
+    return BH_EIO;
+}
+
+/* ---- Reading ---- */
+
+static void give_room(uv_handle_t *const handle, const size_t suggested, uv_buf_t *const buffer)
+{
+    (void)suggested;
+    struct bh_transport *const transport = of_handle(handle);
+    *buffer = transport->events->room(transport);
+}
+
+static void read_done(uv_stream_t *const stream, const ssize_t count, const uv_buf_t *const buffer)
+{
+    (void)buffer;
+    struct bh_transport *const transport = of_handle((uv_handle_t *)stream);
+    if (count == 0) /* would have blocked */
+        return;
+    if (count < 0)
+        transport->is_reading = false;
+    transport->events->received(transport, count > 0 ? count : count == UV_EOF ? 0 : BH_ECLOSED);
+}
+
+void bh_transport_read_start(struct bh_transport *const transport)
+{
+    if (transport->is_reading)
+        return;
+    transport->is_reading = uv_read_start((uv_stream_t *)&transport->tcp, give_room, read_done) ==
+                            0;
+}
+
+void bh_transport_read_stop(struct bh_transport *const transport)
+{
+    if (!transport->is_reading)
+        return;
+    transport->is_reading = false;
+    uv_read_stop((uv_stream_t *)&transport->tcp);
+}
+
+bool bh_transport_has_unread(const struct bh_transport *const transport)
+{
+    uv_os_fd_t fd;
+    char byte;
+    return uv_fileno((const uv_handle_t *)&transport->tcp, &fd) == 0 &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* ---- Writing ---- */
+
+static void write_done(uv_write_t *const write, const int status)
+{
+    struct bh_transport *const transport = of_handle((uv_handle_t *)write->handle);
+    struct waiting *const waiting = BH_CONTAINER_OF(write, struct waiting, write);
+    bh_buf_fini(&waiting->taken);
+    free(waiting);
+    if (status != UV_ECANCELED)
+        transport->events->sent(transport, status < 0 ? BH_ECLOSED : 0);
+}
+
+/* Queues what is left of `buffers` (the last one is held as told). */
+static int wait_for_room(struct bh_transport *const transport, uv_buf_t *const buffers,
+                         const unsigned count, const enum bh_transport_hold hold,
+                         struct bh_buf *const taken)
+{
+    const unsigned copied_count = hold == BH_TRANSPORT_COPY ? count : count - 1;
+    size_t size = 0;
+    for (unsigned i = 0; i < copied_count; i++)
+        size += buffers[i].len;
+    struct waiting *const waiting = malloc(sizeof(*waiting) + size);
+    if (!waiting)
+        return BH_ENOMEM;
+    char *to = waiting->copied;
+    for (unsigned i = 0; i < copied_count; i++)
+        to = mempcpy(to, buffers[i].base, buffers[i].len);
+    uv_buf_t held[2] = { uv_buf_init(waiting->copied, (unsigned)size) };
+    if (copied_count < count)
+        held[1] = buffers[copied_count];
+
+    bh_buf_init(&waiting->taken, 0);
+    if (hold == BH_TRANSPORT_TAKE) {
+        waiting->taken = *taken;
+        bh_buf_init(taken, taken->maximum);
+    }
+    const int result = uv_write(&waiting->write, (uv_stream_t *)&transport->tcp, held,
+                                copied_count < count ? 2 : 1, write_done);
+    if (result == 0)
+        return 0;
+    bh_buf_fini(&waiting->taken);
+    free(waiting);
+    return result == UV_ENOMEM ? BH_ENOMEM : BH_ECLOSED;
+}
+
+int bh_transport_write(struct bh_transport *const transport, const struct bh_str *const pieces,
+                       const unsigned count, const enum bh_transport_hold hold,
+                       struct bh_buf *const taken)
+{
+    bh_assert(count > 0 && count <= BH_TRANSPORT_PIECES_MAX);
+    uv_buf_t buffers[BH_TRANSPORT_PIECES_MAX];
+    for (unsigned i = 0; i < count; i++) {
+        /* libuv only reads from it, but says char *. */
+        buffers[i].base = (char *)(uintptr_t)pieces[i].data;
+        buffers[i].len = pieces[i].size;
+    }
+    int result = 0;
+    unsigned first = 0;
+    const int sent = uv_try_write((uv_stream_t *)&transport->tcp, buffers, count);
+    if (sent < 0 && sent != UV_EAGAIN) {
+        result = BH_ECLOSED;
+    } else {
+        for (size_t left = sent > 0 ? (size_t)sent : 0; first < count; first++) {
+            if (left < buffers[first].len) {
+                buffers[first].base += left;
+                buffers[first].len -= left;
+                break;
+            }
+            left -= buffers[first].len;
+        }
+        if (first < count)
+            result = wait_for_room(transport, buffers + first, count - first, hold, taken);
+    }
+    if (hold == BH_TRANSPORT_TAKE)
+        bh_buf_fini(taken);
+    return result;
+}
+
+size_t bh_transport_waiting(const struct bh_transport *const transport)
+{
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&transport->tcp);
+}
+
+/* ---- The end ---- */
+
+void bh_transport_finish(struct bh_transport *const transport)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&transport->tcp, &fd) == 0)
+        shutdown(fd, SHUT_WR);
+}
+
+static void handle_closed(uv_handle_t *const handle)
+{
+    struct bh_transport *const transport = of_handle(handle);
+    transport->events->closed(transport);
+}
+
+void bh_transport_close(struct bh_transport *const transport, const bool reset)
+{
+    transport->is_reading = false;
+    if (!reset || uv_tcp_close_reset(&transport->tcp, handle_closed) != 0)
+        uv_close((uv_handle_t *)&transport->tcp, handle_closed);
+}

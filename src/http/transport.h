@@ -1,0 +1,69 @@
+/*
+ * One peer's byte stream: what a connection knows of the network. Plain TCP over libuv; TLS will
+ * stand behind the same calls.
+ *
+ * Writing tries the socket at once and keeps only what it does not take, so a small answer costs one
+ * system call and no memory. Loop thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "bulkhead/base/buf.h"
+#include "bulkhead/base/error.h"
+
+struct bh_transport;
+
+/* What the owner is told; never from within its own call of a function below. */
+struct bh_transport_events {
+    /* Where to read to; size 0: nowhere just now (reading must then be stopped). */
+    uv_buf_t (*room)(struct bh_transport *transport);
+    /* `count` bytes were read; 0: the peer has finished sending; BH_ECLOSED: the peer has gone. */
+    void (*received)(struct bh_transport *transport, int64_t count);
+    /* Some waiting bytes were sent: 0, or BH_ECLOSED when they never will be. */
+    void (*sent)(struct bh_transport *transport, int result);
+    /* After bh_transport_close: nothing refers to it any more. */
+    void (*closed)(struct bh_transport *transport);
+};
+
+/* Embedded in the owner. */
+struct bh_transport {
+    const struct bh_transport_events *events; /* private */
+    uv_tcp_t tcp;                             /* private */
+    bool is_reading;                          /* read-only */
+};
+
+/* Takes the connected, non-blocking socket `fd` over. On failure (BH_EIO) `fd` is closed, but the
+ * transport must still be closed. */
+int bh_transport_open(struct bh_transport *transport, uv_loop_t *uv, int fd,
+                      const struct bh_transport_events *events) BH_MUST_CHECK;
+
+void bh_transport_read_start(struct bh_transport *transport);
+void bh_transport_read_stop(struct bh_transport *transport);
+
+/* Whether bytes have arrived that were not read yet. */
+bool bh_transport_has_unread(const struct bh_transport *transport);
+
+/* How the last piece's memory is held if it must wait; the others are copied. */
+enum bh_transport_hold {
+    BH_TRANSPORT_COPY,
+    BH_TRANSPORT_CONSTANT, /* outlives the transport */
+    BH_TRANSPORT_TAKE      /* it is the content of `taken`, which is emptied in any case */
+};
+
+#define BH_TRANSPORT_PIECES_MAX 4
+
+/* Sends the pieces in order, as one write. BH_ECLOSED: the peer has gone. BH_ENOMEM: part of it may
+ * have been sent, the rest is lost: close. */
+int bh_transport_write(struct bh_transport *transport, const struct bh_str *pieces, unsigned count,
+                       enum bh_transport_hold hold, struct bh_buf *taken) BH_MUST_CHECK;
+
+/* Bytes waiting to be sent. */
+size_t bh_transport_waiting(const struct bh_transport *transport);
+
+/* Tells the peer that nothing more comes. Nothing may be waiting. */
+void bh_transport_finish(struct bh_transport *transport);
+
+/* Drops what waits; the peer sees the end of the stream, or, with `reset`, that it was broken. */
+void bh_transport_close(struct bh_transport *transport, bool reset);
