@@ -20,7 +20,8 @@ export function showDialog(title, content, { accept, danger = false, dismiss = "
         h("button", { class: "button", type: "button", onclick: close }, dismiss),
         accept ? h("button", { class: kind, value: "yes" }, accept) : null,
     );
-    const heading = h("h2", { id: "dialog-title" }, title);
+    const titleFirst = accept ? {} : { tabindex: -1, autofocus: true };
+    const heading = h("h2", { id: "dialog-title", ...titleFirst }, title);
     const form = h("form", { method: "dialog", class: "dialog-body" }, heading);
     append(form, ...content, actions);
     const dialog = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, form);

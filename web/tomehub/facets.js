@@ -58,20 +58,22 @@ export class Facets {
     }
 
     /**
-     * Shows what the matches can be narrowed to.
+     * Shows what the matches can be narrowed to: values that not all of them have.
      *
      * @param {Route} target
-     * @param {import("./api.js").Facets} facets
+     * @param {import("./api.js").Found} found
      */
-    showChoices(target, facets) {
+    showChoices(target, { facets = {}, total_count: total }) {
         for (const { value, label } of facets.book_id ?? []) {
             this.#titles.set(String(value), label ?? `Book ${value}`);
         }
         replace(this.panel);
         for (const name of FILTER_NAMES) {
-            const values = facets[name] ?? [];
-            const active = target.filters[name].length > 0;
-            if (values.length > 1 || (values.length === 1 && active)) {
+            const active = target.filters[name];
+            const values = (facets[name] ?? []).filter(
+                ({ value, count }) => count < total || active.includes(String(value)),
+            );
+            if (values.length > 0) {
                 const choices = values.map((value) => this.#choice(target, name, value));
                 append(
                     this.panel,

@@ -3,7 +3,7 @@
 import { h } from "../shared/dom.js";
 import { formatNumber, plural } from "../shared/format.js";
 import { icon } from "../shared/icons.js";
-import { findTerms, marked, queryTerms } from "./highlight.js";
+import { findTerms, marked, queryTerms, toUnits } from "./highlight.js";
 import { excerpt, pageName } from "./passage.js";
 import { formatRoute } from "./route.js";
 
@@ -11,6 +11,9 @@ import { formatRoute } from "./route.js";
 /** @typedef {import("./api.js").Page} Page */
 /** @typedef {import("./reader_view.js").Matches} Matches */
 /** @typedef {import("./view.js").Route} Route */
+
+/** Characters of an excerpt before its first highlight, in a narrow list. */
+const LEAD = 40;
 
 /** Beside the text there is room to show both lists at once. */
 const isWide = () => matchMedia("(min-width: 60rem)").matches;
@@ -92,6 +95,22 @@ export function pager(target, page, turn) {
 }
 
 /**
+ * An excerpt that begins shortly before its first highlight, for narrow lists.
+ *
+ * @param {import("./api.js").Hit} hit
+ */
+function shortExcerpt({ snippet, highlights }) {
+    const [start = 0] = toUnits(snippet, highlights)[0] ?? [];
+    const cut = start > LEAD ? snippet.lastIndexOf(" ", start - LEAD) + 1 : 0;
+    const lead = cut > 0 ? "…" : "";
+    const points = [...snippet.slice(0, cut)].length - lead.length;
+    const moved = highlights.map(
+        ([from, to]) => /** @type {[number, number]} */ ([from - points, to - points]),
+    );
+    return excerpt({ snippet: lead + snippet.slice(cut), highlights: moved });
+}
+
+/**
  * @param {Route} target
  * @param {Matches} matches
  * @param {Page} page
@@ -101,7 +120,7 @@ export function matchList(target, { hits, total, isWhole }, page) {
         const here = hit.page_number === page.page_number && "page";
         const link = { class: "match", href: at(target, hit.page_number), "aria-current": here };
         const place = h("span", { class: "place-page" }, pageName(hit));
-        return h("li", {}, h("a", link, place, excerpt(hit)));
+        return h("li", {}, h("a", link, place, shortExcerpt(hit)));
     });
     const heading = h("h2", {}, plural(total, "match", "matches"), " in this book");
     const rest = h("p", { class: "quiet" }, `The first ${hits.length} pages with a match.`);

@@ -141,7 +141,7 @@ export class SearchView {
         announce(found.total_count > 0 ? `${text} found` : "Nothing found");
         replace(this.#list, ...items);
         this.#showNotes(target, found);
-        this.#facets.showChoices(target, found.facets ?? {});
+        this.#facets.showChoices(target, found);
         this.#follow(target, instant, next);
     }
 
