@@ -30,7 +30,7 @@ import { apiError, requestJson } from "../shared/http.js";
 
 /** @typedef {"book_id" | "author" | "source_type" | "tags"} FilterName */
 /** @typedef {Partial<Record<FilterName, FacetValue[]>>} Facets */
-/** @typedef {Record<FilterName, string[]>} Filters */
+/** @typedef {Record<FilterName, string[]>} Filters any of the values; of authors at most one */
 
 /**
  * @typedef {object} Found what both kinds of search say about themselves
@@ -129,8 +129,8 @@ import { apiError, requestJson } from "../shared/http.js";
 function searchParameters(options) {
     const parameters = new URLSearchParams({ q: options.q, include: "details" });
     for (const [name, values] of Object.entries(options.filters)) {
-        for (const value of values) {
-            parameters.append(name, value);
+        if (values.length > 0) {
+            parameters.set(name, values.join(","));
         }
     }
     if (options.sort) {

@@ -55,6 +55,7 @@ export function parseRoute(search) {
     for (const name of FILTER_NAMES) {
         found.filters[name] = [...new Set(parameters.getAll(name))].filter((value) => value !== "");
     }
+    found.filters.author = found.filters.author.slice(-1);
     found.filters.book_id = found.filters.book_id.filter((value) => positive(value) > 0);
     const sort = parameters.get("sort") ?? "";
     found.sort = SORTS.includes(sort) ? sort : "";
@@ -107,7 +108,8 @@ export function hasFilters(filters) {
 }
 
 /**
- * `filters` with one value of one kind switched on or off.
+ * `filters` with one value of one kind switched on or off. Authors replace each other: their names
+ * hold commas, which part the values of the others in a request.
  *
  * @param {Filters} filters
  * @param {FilterName} name
@@ -116,6 +118,8 @@ export function hasFilters(filters) {
  */
 export function toggleFilter(filters, name, value) {
     const values = filters[name];
-    const next = values.includes(value) ? values.filter((v) => v !== value) : [...values, value];
-    return { ...filters, [name]: next };
+    if (values.includes(value)) {
+        return { ...filters, [name]: values.filter((other) => other !== value) };
+    }
+    return { ...filters, [name]: name === "author" ? [value] : [...values, value] };
 }
