@@ -17,7 +17,7 @@ from support.process import environment, processes_of_session, sanitizer_report
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.005
 
 
 def free_port() -> int:

@@ -95,11 +95,11 @@ int bh_db_query(struct bh_db *db, enum bh_db_lane lane, const struct bh_statemen
                 struct bh_error *reterr) BH_MUST_CHECK;
 
 /* A transaction holds its lane's connection alone: keep it short. READ: one snapshot.
- * End it by commit or rollback, whatever happens; both free it, also a commit that fails (nothing is
- * kept then). `bh_db_rollback(NULL)` is fine. After an error inside it only rollback is left: a
+ * End it by commit or rollback, whatever happens; both free it, also a commit that fails (nothing
+ * is kept then). `bh_db_rollback(NULL)` is fine. After an error inside it only rollback is left: a
  * query or commit returns that error's code. A cancelled fiber's rollback still runs, and a commit
- * once begun is carried through, so its outcome is known. A transaction that is idle for longer than
- * `transaction_idle_timeout_us` is rolled back and its next call returns BH_ETIMEDOUT. */
+ * once begun is carried through, so its outcome is known. A transaction that is idle for longer
+ * than `transaction_idle_timeout_us` is rolled back and its next call returns BH_ETIMEDOUT. */
 int bh_db_begin(struct bh_db *db, enum bh_db_lane lane, struct bh_db_transaction **ret_transaction,
                 struct bh_error *reterr) BH_MUST_CHECK;
 int bh_db_commit(struct bh_db_transaction *transaction, struct bh_error *reterr) BH_MUST_CHECK;

@@ -1,7 +1,8 @@
 /*
  * Migrations: numbered, forward only, each in its own transaction under a lock that holds across
- * processes. `schema_migrations(version, name, checksum, applied_at)` records them; a recorded migration whose
- * text has changed, or a database newer than the binary, stops the start with a clear message.
+ * processes. `schema_migrations(version, name, checksum, applied_at)` records them; a recorded
+ * migration whose text has changed, a database newer than the binary, or one that belongs to
+ * another program stops the start with a clear message (BH_ECONFLICT).
  */
 #pragma once
 
@@ -18,7 +19,7 @@ struct bh_migrate_report {
     unsigned version_before, version_after, applied;
 };
 
-/* Brings the database to the newest of `migrations`. Several processes at once are fine: one applies, the others wait.
- * Not from a fiber. */
+/* Brings the database to the newest of `migrations`. Several processes at once are fine: one
+ * applies, the others wait. `ret_report` may be NULL. Not from a fiber. */
 int bh_migrate(struct bh_db *db, const struct bh_migration *migrations, size_t count,
                struct bh_migrate_report *ret_report, struct bh_error *reterr) BH_MUST_CHECK;

@@ -14,7 +14,8 @@ struct bh_sqlite_session; /* opaque: one connection on its thread */
 typedef int bh_sqlite_connect_hook(sqlite3 *connection, bool writer, void *argument);
 void bh_sqlite_set_connect_hook(bh_sqlite_connect_hook *hook, void *argument);
 
-/* Runs `function` on a connection of `lane`, on that connection's thread; parks the fiber meanwhile.
+/* Runs `function` on a connection of `lane`, on that connection's thread; parks the fiber
+ * meanwhile.
  * A cancelled fiber interrupts it (SQLITE_INTERRUPT). On WRITE the caller begins and ends its own
  * transaction inside. Returns what `function` returned. */
 typedef int bh_sqlite_function(struct bh_sqlite_session *session, void *argument,
@@ -28,8 +29,9 @@ int bh_sqlite_check(const struct bh_sqlite_session *session);
 
 sqlite3 *bh_sqlite_handle(struct bh_sqlite_session *session);
 
-/* The prepared statement of this connection, reset and without bindings; cached, so `statement` lives
- * as long as the database. Outside of the table given to bh_db_open: 16 different ones at most. */
+/* The prepared statement of this connection, reset and without bindings; cached, so `statement`
+ * lives as long as the database. Outside of the table given to bh_db_open: 16 different ones at
+ * most, the driver's own four among them. */
 int bh_sqlite_prepare(struct bh_sqlite_session *session, const struct bh_statement *statement,
                       sqlite3_stmt **ret_statement, struct bh_error *reterr) BH_MUST_CHECK;
 

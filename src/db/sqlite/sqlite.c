@@ -147,6 +147,8 @@ static int database_open(const char *const location, const struct bh_db_options 
         database_close(&database->base);
         return result;
     }
+    bh_log_info("db", "Database pool: read=%u, write=1, timeout=%gs (sqlite: %s)",
+                options->read_connections, (double)options->acquire_timeout_us / 1e6, path);
     *ret_db = &database->base;
     return 0;
 }

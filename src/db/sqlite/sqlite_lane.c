@@ -29,6 +29,7 @@ struct call {
     struct bh_sqlite_hold *hold; /* NULL: none */
     bool release;                /* the hold ends with this call */
     struct bh_sqlite_stop stop;
+    uint64_t submitted_us;
     int result;
 
     struct bh_loop *loop; /* NULL: a thread without a loop waits */
@@ -70,6 +71,7 @@ struct bh_sqlite_lane {
     struct bh_sqlite_lane_options options;
     struct bh_sqlite_thread *threads;
     unsigned thread_count; /* started */
+    struct bh_db_lane_metrics metrics;
 
     struct {
         pthread_mutex_t mutex;
@@ -89,28 +91,49 @@ struct bh_sqlite_lane {
 static void give(struct bh_sqlite_thread *const thread, struct call *const call)
 {
     bh_assert(!thread->call);
-    if (thread->state == THREAD_IDLE)
+    const struct bh_db_lane_metrics *const metrics = &thread->lane->metrics;
+    if (thread->state == THREAD_IDLE) {
         bh_list_unlink(&thread->node);
-    if (thread->state != THREAD_HELD)
+        bh_metrics_add(metrics->active, 1);
+    }
+    if (thread->state != THREAD_HELD) {
         thread->busy_since_us = bh_time_now_us();
+        bh_metrics_observe_us(metrics->acquire_wait, thread->busy_since_us - call->submitted_us);
+    }
     thread->state = THREAD_RUNNING;
     thread->call = call;
     thread->what = call->what;
     call->state = CALL_GIVEN;
 }
 
+static void join_queue(struct bh_sqlite_lane *const lane, struct call *const call)
+{
+    bh_list_append(&lane->shared.waiting, &call->node);
+    lane->shared.waiting_count++;
+    bh_metrics_add(lane->metrics.waiting, 1);
+}
+
+static void leave_queue(struct bh_sqlite_lane *const lane, struct call *const call)
+{
+    bh_list_unlink(&call->node);
+    lane->shared.waiting_count--;
+    bh_metrics_add(lane->metrics.waiting, -1);
+}
+
 /* The thread takes the oldest waiting call, or is idle. */
 static void set_free(struct bh_sqlite_thread *const thread)
 {
     struct bh_sqlite_lane *const lane = thread->lane;
-    struct bh_list *const node = bh_list_pop(&lane->shared.waiting);
-    if (node) {
-        lane->shared.waiting_count--;
-        give(thread, BH_LIST_ENTRY(node, struct call, node));
-    } else {
-        thread->state = THREAD_IDLE;
-        bh_list_prepend(&lane->shared.idle, &thread->node);
+    if (!bh_list_is_empty(&lane->shared.waiting)) {
+        struct call *const call = BH_LIST_ENTRY(lane->shared.waiting.next, struct call, node);
+        leave_queue(lane, call);
+        give(thread, call);
+        return;
     }
+    if (thread->state != THREAD_STARTING)
+        bh_metrics_add(lane->metrics.active, -1);
+    thread->state = THREAD_IDLE;
+    bh_list_prepend(&lane->shared.idle, &thread->node);
 }
 
 static void set_held(struct bh_sqlite_thread *const thread, struct bh_sqlite_hold *const hold)
@@ -145,9 +168,8 @@ static void take_away(struct bh_sqlite_thread *const thread)
     end_hold(thread);
     pthread_mutex_unlock(&lane->shared.mutex);
     bh_sqlite_session_settle(&thread->session);
-    bh_log_warning("db", "a transaction was idle for %llu s after \"%s\"; rolled back",
-                   (unsigned long long)(lane->options.hold_idle_timeout_us / BH_SECOND_US),
-                   thread->what);
+    bh_log_warning("db", "a transaction was idle for %g s after \"%s\"; rolled back",
+                   (double)lane->options.hold_idle_timeout_us / 1e6, thread->what);
     pthread_mutex_lock(&lane->shared.mutex);
     set_free(thread);
 }
@@ -341,6 +363,7 @@ int bh_sqlite_lane_create(const struct bh_sqlite_lane_options *const options,
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the database's threads");
     lane->magic = LANE_MAGIC;
     lane->options = *options;
+    lane->metrics = bh_db_metrics_lane(options->writer ? BH_DB_WRITE : BH_DB_READ);
     pthread_mutex_init(&lane->shared.mutex, NULL);
     cond_init(&lane->shared.started);
     bh_list_init(&lane->shared.waiting);
@@ -403,6 +426,7 @@ static void call_init(struct call *const call, const char *const what,
         .function = function,
         .argument = argument,
         .reterr = reterr,
+        .submitted_us = bh_time_now_us(),
         .stop = { .deadline_us = fiber ? bh_fiber_deadline() : BH_NEVER_US },
         .loop = bh_loop_current(),
         .fiber = fiber,
@@ -413,10 +437,14 @@ static void call_init(struct call *const call, const char *const what,
         cond_init(&call->ended);
 }
 
-static void call_fini(struct call *const call)
+/* The end of a call, with its result. */
+static int call_fini(struct call *const call, const int result)
 {
     if (!call->fiber)
         pthread_cond_destroy(&call->ended);
+    if (result < 0)
+        bh_db_metrics_error(result);
+    return result;
 }
 
 /* Nobody wants the result any more: the call is not even begun. */
@@ -425,7 +453,7 @@ static int unwanted(const struct call *const call, struct bh_error *const reterr
     int reason = 0;
     if (call->fiber && bh_fiber_is_canceled(call->fiber))
         reason = BH_ECANCELED;
-    else if (bh_time_now_us() >= call->stop.deadline_us)
+    else if (call->submitted_us >= call->stop.deadline_us)
         reason = BH_ETIMEDOUT;
     return reason ? bh_error_set(reterr, reason, "\"%s\" was not begun: %s", call->what,
                                  bh_error_text(reason))
@@ -463,8 +491,7 @@ static int submit(struct bh_sqlite_lane *const lane, struct call *const call)
     } else if (lane->shared.waiting_count >= lane->options.waiters_maximum) {
         result = busy_error(lane, call, "too many wait already", call->reterr);
     } else {
-        bh_list_append(&lane->shared.waiting, &call->node);
-        lane->shared.waiting_count++;
+        join_queue(lane, call);
     }
     pthread_mutex_unlock(&lane->shared.mutex);
     if (thread)
@@ -478,8 +505,7 @@ static int take_back(struct bh_sqlite_lane *const lane, struct call *const call,
 {
     if (call->state != CALL_QUEUED)
         return 0;
-    bh_list_unlink(&call->node);
-    lane->shared.waiting_count--;
+    leave_queue(lane, call);
     if (reason == BH_EBUSY)
         return busy_error(lane, call, "none became free in time", call->reterr);
     return bh_error_set(call->reterr, reason, "\"%s\" gave up waiting: %s", call->what,
@@ -547,12 +573,11 @@ int bh_sqlite_lane_call(struct bh_sqlite_lane *const lane, const char *const wha
     if (!result)
         result = submit(lane, &call);
     if (!result) {
-        const uint64_t until_us = bh_time_now_us() + lane->options.acquire_timeout_us;
+        const uint64_t until_us = call.submitted_us + lane->options.acquire_timeout_us;
         result = call.fiber ? wait_in_fiber(lane, &call, until_us)
                             : wait_in_thread(lane, &call, until_us);
     }
-    call_fini(&call);
-    return result;
+    return call_fini(&call, result);
 }
 
 /* Gives the call to the held thread, if it is still held. */
@@ -587,8 +612,7 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *const hold, const char *cons
         result = wait_in_thread(lane, &call, BH_NEVER_US);
     else if (!result)
         result = release ? wait_to_end(&call) : wait_in_fiber(lane, &call, BH_NEVER_US);
-    call_fini(&call);
-    return result;
+    return call_fini(&call, result);
 }
 
 struct bh_sqlite_lane_figures bh_sqlite_lane_figures(struct bh_sqlite_lane *const lane)

@@ -87,8 +87,9 @@ int bh_sqlite_session_init(struct bh_sqlite_session *const session,
         .config = config,
         .writer = writer,
         .log_pages_next = LOG_PAGES_CHECKPOINT,
+        .metrics = bh_db_metrics_lane(writer ? BH_DB_WRITE : BH_DB_READ),
     };
-    session->prepared = calloc(config->statement_count + 1, sizeof(sqlite3_stmt *));
+    session->prepared = calloc(config->statement_count + 1, sizeof(*session->prepared));
     return session->prepared ? 0 : BH_ENOMEM;
 }
 
@@ -98,14 +99,16 @@ static void disconnect(struct bh_sqlite_session *const session)
         session->destroy_data(session->data);
     session->data = NULL;
     for (size_t i = 0; session->prepared && i < session->config->statement_count; i++) {
-        sqlite3_finalize(session->prepared[i]);
-        session->prepared[i] = NULL;
+        sqlite3_finalize(session->prepared[i].statement);
+        session->prepared[i].statement = NULL;
     }
     for (size_t i = 0; i < BH_SQLITE_LOOSE_MAX; i++) {
-        sqlite3_finalize(session->loose[i].prepared);
-        session->loose[i].prepared = NULL;
+        sqlite3_finalize(session->loose[i].prepared.statement);
+        session->loose[i].prepared.statement = NULL;
         session->loose[i].statement = NULL;
     }
+    if (session->connection)
+        bh_metrics_add(session->metrics.connections, -1);
     sqlite3_close_v2(session->connection);
     session->connection = NULL;
 }
@@ -130,6 +133,7 @@ int bh_sqlite_session_ensure(struct bh_sqlite_session *const session, struct bh_
     if (result)
         return result;
     session->connection = connection;
+    bh_metrics_add(session->metrics.connections, 1);
     sqlite3_progress_handler(connection, STEPS_BETWEEN_CHECKS, on_progress, session);
     sqlite3_busy_handler(connection, on_busy, session);
     sqlite3_wal_hook(connection, on_commit_to_log, session);
@@ -223,8 +227,8 @@ static int statement_error(struct bh_sqlite_session *const session,
 }
 
 /* Where the session keeps `statement`, or NULL when there is no room for one more. */
-static sqlite3_stmt **slot_of(struct bh_sqlite_session *const session,
-                              const struct bh_statement *const statement)
+static struct bh_sqlite_prepared *slot_of(struct bh_sqlite_session *const session,
+                                          const struct bh_statement *const statement)
 {
     const struct bh_sqlite_config *const config = session->config;
     if (statement->index < config->statement_count &&
@@ -240,8 +244,8 @@ static sqlite3_stmt **slot_of(struct bh_sqlite_session *const session,
 }
 
 static int prepare_text(struct bh_sqlite_session *const session,
-                        const struct bh_statement *const statement, sqlite3_stmt **const slot,
-                        struct bh_error *const reterr)
+                        const struct bh_statement *const statement,
+                        struct bh_sqlite_prepared *const slot, struct bh_error *const reterr)
 {
     if (!statement->sqlite)
         return bh_error_set(reterr, BH_EUNSUPPORTED, "statement \"%s\" has no text for SQLite",
@@ -257,7 +261,31 @@ static int prepare_text(struct bh_sqlite_session *const session,
         return bh_error_set(reterr, BH_EINVAL, "statement \"%s\" is not one SQL statement",
                             statement->name);
     }
-    *slot = prepared;
+    slot->statement = prepared;
+    slot->duration = bh_db_metrics_statement(statement->name);
+    return 0;
+}
+
+/* The slot with the statement reset and without bindings. */
+static int prepare(struct bh_sqlite_session *const session,
+                   const struct bh_statement *const statement,
+                   const struct bh_sqlite_prepared **const ret_slot, struct bh_error *const reterr)
+{
+    struct bh_sqlite_prepared *const slot = slot_of(session, statement);
+    if (!slot)
+        return bh_error_set(reterr, BH_ELIMIT,
+                            "statement \"%s\": more than %d statements outside of the table given "
+                            "to bh_db_open; add it to the table",
+                            statement->name, BH_SQLITE_LOOSE_MAX);
+    if (slot->statement) {
+        sqlite3_reset(slot->statement);
+        sqlite3_clear_bindings(slot->statement);
+    } else {
+        const int code = prepare_text(session, statement, slot, reterr);
+        if (code)
+            return code;
+    }
+    *ret_slot = slot;
     return 0;
 }
 
@@ -266,22 +294,11 @@ int bh_sqlite_prepare(struct bh_sqlite_session *const session,
                       sqlite3_stmt **const ret_statement, struct bh_error *const reterr)
 {
     bh_magic_check(session, SESSION_MAGIC);
-    sqlite3_stmt **const slot = slot_of(session, statement);
-    if (!slot)
-        return bh_error_set(reterr, BH_ELIMIT,
-                            "statement \"%s\": more than %d statements outside of the table given "
-                            "to bh_db_open; add it to the table",
-                            statement->name, BH_SQLITE_LOOSE_MAX);
-    if (*slot) {
-        sqlite3_reset(*slot);
-        sqlite3_clear_bindings(*slot);
-    } else {
-        const int result = prepare_text(session, statement, slot, reterr);
-        if (result)
-            return result;
-    }
-    *ret_statement = *slot;
-    return 0;
+    const struct bh_sqlite_prepared *slot;
+    const int code = prepare(session, statement, &slot, reterr);
+    if (!code)
+        *ret_statement = slot->statement;
+    return code;
 }
 
 /* ---- Transactions ---- */
@@ -361,12 +378,13 @@ static int bind(struct bh_sqlite_session *const session, const struct bh_stateme
 /* The statement, ready for `parameter_count` parameters. */
 static int prepare_for(struct bh_sqlite_session *const session,
                        const struct bh_statement *const statement, const size_t parameter_count,
-                       sqlite3_stmt **const ret_prepared, struct bh_error *const reterr)
+                       const struct bh_sqlite_prepared **const ret_slot,
+                       struct bh_error *const reterr)
 {
-    const int code = bh_sqlite_prepare(session, statement, ret_prepared, reterr);
+    const int code = prepare(session, statement, ret_slot, reterr);
     if (code)
         return code;
-    const int wanted = sqlite3_bind_parameter_count(*ret_prepared);
+    const int wanted = sqlite3_bind_parameter_count((*ret_slot)->statement);
     if ((size_t)wanted != parameter_count)
         return bh_error_set(reterr, BH_EINVAL, "statement \"%s\" takes %d parameters, %zu given",
                             statement->name, wanted, parameter_count);
@@ -419,6 +437,9 @@ struct rows {
 
 static int add_row(struct rows *const rows, sqlite3_stmt *const prepared)
 {
+    /* Asked only now: the first step prepares anew when the schema has changed. */
+    if (rows->row_count == 0)
+        rows->column_count = (size_t)sqlite3_column_count(prepared);
     if (rows->row_count == rows->row_capacity) {
         const size_t capacity = rows->row_capacity ? rows->row_capacity * 2 : ROWS_FIRST;
         struct bh_db_value *const values = bh_arena_alloc(
@@ -467,18 +488,22 @@ int bh_sqlite_session_query(struct bh_sqlite_session *const session,
                             const size_t parameter_count, struct bh_arena *const arena,
                             struct bh_db_rows *const ret_rows, struct bh_error *const reterr)
 {
-    sqlite3_stmt *prepared;
-    int code = prepare_for(session, statement, parameter_count, &prepared, reterr);
+    const struct bh_sqlite_prepared *slot;
+    int code = prepare_for(session, statement, parameter_count, &slot, reterr);
     if (code)
         return code;
-    struct rows rows = { .arena = ret_rows ? arena : NULL,
-                         .column_count = (size_t)sqlite3_column_count(prepared) };
+    const uint64_t since_us = bh_time_now_us();
+    sqlite3_stmt *const prepared = slot->statement;
+    struct rows rows = { .arena = ret_rows ? arena : NULL };
     code = bind(session, statement, prepared, parameters, parameter_count, reterr);
     if (!code)
         code = step_all(session, statement, prepared, &rows, reterr);
     const bool changes = !sqlite3_stmt_readonly(prepared);
+    if (rows.row_count == 0)
+        rows.column_count = (size_t)sqlite3_column_count(prepared);
     sqlite3_reset(prepared);
     sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
+    bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
     if (code)
         return code;
     if (ret_rows)
@@ -514,10 +539,12 @@ int bh_sqlite_session_many(struct bh_sqlite_session *const session,
                            const size_t row_count, int64_t *const ret_changes,
                            struct bh_error *const reterr)
 {
-    sqlite3_stmt *prepared;
-    int code = prepare_for(session, statement, parameter_count, &prepared, reterr);
+    const struct bh_sqlite_prepared *slot;
+    int code = prepare_for(session, statement, parameter_count, &slot, reterr);
     if (code)
         return code;
+    const uint64_t since_us = bh_time_now_us();
+    sqlite3_stmt *const prepared = slot->statement;
     int64_t changes = 0;
     for (size_t row = 0; !code && row < row_count; row++) {
         code = run_row(session, statement, prepared, &parameters[row * parameter_count],
@@ -526,6 +553,7 @@ int bh_sqlite_session_many(struct bh_sqlite_session *const session,
             changes += sqlite3_changes64(session->connection);
     }
     sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
+    bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
     if (!code && ret_changes)
         *ret_changes = changes;
     return code;

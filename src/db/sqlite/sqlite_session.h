@@ -11,6 +11,7 @@
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/db/sqlite.h"
+#include "db/db_metrics.h"
 
 struct bh_sqlite_stop {
     atomic_int reason;    /* 0, BH_ECANCELED or BH_ETIMEDOUT; set by any thread, never taken back */
@@ -27,6 +28,11 @@ struct bh_sqlite_config {
     void *hook_argument;
 };
 
+struct bh_sqlite_prepared {
+    sqlite3_stmt *statement; /* NULL: not yet prepared on this connection */
+    bh_metric duration;
+};
+
 /* Statements outside of the config's table that one session may prepare. */
 #define BH_SQLITE_LOOSE_MAX 16
 
@@ -34,15 +40,16 @@ struct bh_sqlite_session {
     BH_MAGIC_FIELD;
     const struct bh_sqlite_config *config;
     bool writer;
-    sqlite3 *connection;         /* NULL: to be opened before its next use */
-    sqlite3_stmt **prepared;     /* by the statement's index; NULL: not yet */
-    struct bh_sqlite_stop *stop; /* of the running call; NULL: nothing may stop it */
+    struct bh_db_lane_metrics metrics;
+    sqlite3 *connection;                 /* NULL: to be opened before its next use */
+    struct bh_sqlite_prepared *prepared; /* by the statement's index */
+    struct bh_sqlite_stop *stop;         /* of the running call; NULL: nothing may stop it */
     uint64_t lock_wait_since_us;
     unsigned log_pages;      /* written to the log and not yet checkpointed, at the least */
     unsigned log_pages_next; /* when to try again to empty it */
     struct {
         const struct bh_statement *statement;
-        sqlite3_stmt *prepared;
+        struct bh_sqlite_prepared prepared;
     } loose[BH_SQLITE_LOOSE_MAX];
     void *data;
     void (*destroy_data)(void *data);

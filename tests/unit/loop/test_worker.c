@@ -159,9 +159,12 @@ static void late_callers_get_the_real_result(void *const argument)
     (void)argument;
     struct bh_worker_pool *pool;
     assert_int_equal(bh_worker_pool_create("test", 1, 1, &pool), 0);
+    /* The thread is up before the deadline is set: else it may pass while the job is queued. */
+    struct square first = { .number = 2 };
+    assert_int_equal(bh_worker_run(pool, square, &first, NULL), 0);
     struct hold late;
     hold_init(&late, pool);
-    late.deadline_us = bh_time_now_us() + 3000;
+    late.deadline_us = bh_time_now_us() + 30000;
     assert_int_equal(bh_fiber_spawn(bh_loop_current(), holder, &late), 0);
     while (late.interrupts == 0)
         assert_int_equal(bh_fiber_sleep(200), 0);

@@ -1,0 +1,20 @@
+/* Figures of the databases, the same for every driver. Any thread. */
+#pragma once
+
+#include "bulkhead/base/metrics.h"
+#include "bulkhead/db/db.h"
+
+struct bh_db_lane_metrics {
+    bh_metric connections, active, waiting; /* gauges */
+    bh_metric acquire_wait;                 /* histogram */
+};
+
+/* Takes a lock: look them up once. */
+struct bh_db_lane_metrics bh_db_metrics_lane(enum bh_db_lane lane);
+
+/* Durations of a statement. At most 64 names are told apart; the others share one. Takes a lock:
+ * look it up when the statement is prepared. */
+bh_metric bh_db_metrics_statement(const char *name);
+
+/* Counts a failed call. */
+void bh_db_metrics_error(int code);
