@@ -9,8 +9,8 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
 #include "db/driver.h"
-#include "db/sqlite/sqlite_connection.h"
 #include "db/sqlite/sqlite_lane.h"
+#include "db/sqlite/sqlite_query.h"
 
 #define DATABASE_MAGIC 0x53514c44u
 #define TRANSACTION_MAGIC 0x53514c54u
@@ -167,8 +167,8 @@ static int run_query(struct bh_sqlite_session *const session, void *const argume
                      struct bh_error *const reterr)
 {
     const struct query *const query = argument;
-    return bh_sqlite_session_query(session, query->statement, query->parameters,
-                                   query->parameter_count, query->arena, query->rows, reterr);
+    return bh_sqlite_query_run(session, query->statement, query->parameters, query->parameter_count,
+                               query->arena, query->rows, reterr);
 }
 
 /* In a transaction of its own even for one statement: a row that does not fit into the arena then
@@ -325,8 +325,8 @@ static int run_many(struct bh_sqlite_session *const session, void *const argumen
                     struct bh_error *const reterr)
 {
     const struct many *const many = argument;
-    return bh_sqlite_session_many(session, many->statement, many->parameters, many->parameter_count,
-                                  many->row_count, many->changes, reterr);
+    return bh_sqlite_query_many(session, many->statement, many->parameters, many->parameter_count,
+                                many->row_count, many->changes, reterr);
 }
 
 static int transaction_many(struct bh_db_transaction *const base,
@@ -348,7 +348,7 @@ static int run_migration(struct bh_sqlite_session *const session, void *const ar
                          struct bh_error *const reterr)
 {
     const struct bh_migration *const migration = argument;
-    return bh_sqlite_session_script(session, migration->name, migration->sqlite, reterr);
+    return bh_sqlite_query_script(session, migration->name, migration->sqlite, reterr);
 }
 
 static int transaction_migrate(struct bh_db_transaction *const base,

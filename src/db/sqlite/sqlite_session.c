@@ -7,12 +7,12 @@
 
 #include "bulkhead/base/time.h"
 #include "db/sqlite/sqlite_connection.h"
+#include "db/sqlite/sqlite_turn.h"
 
 #define SESSION_MAGIC 0x53514c53u
 
 #define STEPS_BETWEEN_CHECKS 2000 /* of SQLite's machine: well below a millisecond */
 #define LOCK_POLL_US 1000
-#define ROWS_FIRST 8 /* room for rows taken at first; doubled as they come */
 
 #define LOG_PAGES_CHECKPOINT 1000 /* 4 MB: copied into the file without waiting */
 #define LOG_PAGES_LARGE 16384     /* 64 MB: worth waiting for readers */
@@ -50,19 +50,22 @@ static int on_progress(void *const argument)
     return stop_reason(argument) != 0;
 }
 
-/* Another connection, likely of another process, holds the lock this one needs. */
+/* Waits a little for a lock that another process holds; false: not any longer. */
+static bool wait_for_lock(struct bh_sqlite_session *const session, const uint64_t since_us)
+{
+    if (stop_reason(session) || bh_time_now_us() - since_us >= session->config->lock_timeout_us)
+        return false;
+    const struct timespec pause = { .tv_nsec = LOCK_POLL_US * 1000 };
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    return true;
+}
+
 static int on_busy(void *const argument, const int attempt)
 {
     struct bh_sqlite_session *const session = argument;
-    const uint64_t now_us = bh_time_now_us();
     if (attempt == 0)
-        session->lock_wait_since_us = now_us;
-    if (stop_reason(session) ||
-        now_us - session->lock_wait_since_us >= session->config->lock_timeout_us)
-        return 0;
-    const struct timespec pause = { .tv_nsec = LOCK_POLL_US * 1000 };
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-    return 1;
+        session->lock_wait_since_us = bh_time_now_us();
+    return wait_for_lock(session, session->lock_wait_since_us);
 }
 
 static int on_commit_to_log(void *const argument, sqlite3 *const connection,
@@ -86,6 +89,7 @@ int bh_sqlite_session_init(struct bh_sqlite_session *const session,
         .magic = SESSION_MAGIC,
         .config = config,
         .writer = writer,
+        .turn = -1,
         .log_pages_next = LOG_PAGES_CHECKPOINT,
         .metrics = bh_db_metrics_lane(writer ? BH_DB_WRITE : BH_DB_READ),
     };
@@ -111,6 +115,9 @@ static void disconnect(struct bh_sqlite_session *const session)
         bh_metrics_add(session->metrics.connections, -1);
     sqlite3_close_v2(session->connection);
     session->connection = NULL;
+    if (session->turn >= 0)
+        bh_sqlite_turn_close(session->turn);
+    session->turn = -1;
 }
 
 void bh_sqlite_session_fini(struct bh_sqlite_session *const session)
@@ -127,9 +134,9 @@ int bh_sqlite_session_ensure(struct bh_sqlite_session *const session, struct bh_
 {
     if (session->connection)
         return 0;
+    const struct bh_sqlite_config *const config = session->config;
     sqlite3 *connection;
-    int result = bh_sqlite_connection_open(session->config->path, session->writer, &connection,
-                                           reterr);
+    int result = bh_sqlite_connection_open(config->path, session->writer, &connection, reterr);
     if (result)
         return result;
     session->connection = connection;
@@ -137,14 +144,17 @@ int bh_sqlite_session_ensure(struct bh_sqlite_session *const session, struct bh_
     sqlite3_progress_handler(connection, STEPS_BETWEEN_CHECKS, on_progress, session);
     sqlite3_busy_handler(connection, on_busy, session);
     sqlite3_wal_hook(connection, on_commit_to_log, session);
-    if (session->config->hook)
-        result = session->config->hook(connection, session->writer, session->config->hook_argument);
-    if (result) {
-        disconnect(session);
-        return bh_error_set(reterr, result, "database \"%s\": preparing a connection failed: %s",
-                            session->config->path, bh_error_text(result));
+    if (session->writer)
+        result = bh_sqlite_turn_open(config->path, &session->turn, reterr);
+    if (!result && config->hook) {
+        result = config->hook(connection, session->writer, config->hook_argument);
+        if (result)
+            bh_error_set(reterr, result, "database \"%s\": preparing a connection failed: %s",
+                         config->path, bh_error_text(result));
     }
-    return 0;
+    if (result)
+        disconnect(session);
+    return result;
 }
 
 static bool is_settled(sqlite3 *const connection)
@@ -217,9 +227,9 @@ void *bh_sqlite_session_data(const struct bh_sqlite_session *const session)
 
 /* ---- Prepared statements ---- */
 
-static int statement_error(struct bh_sqlite_session *const session,
-                           const struct bh_statement *const statement, const int result,
-                           struct bh_error *const reterr)
+int bh_sqlite_session_error(struct bh_sqlite_session *const session,
+                            const struct bh_statement *const statement, const int result,
+                            struct bh_error *const reterr)
 {
     char what[100];
     snprintf(what, sizeof(what), "statement \"%s\"", statement->name);
@@ -255,7 +265,7 @@ static int prepare_text(struct bh_sqlite_session *const session,
     const int result = sqlite3_prepare_v3(session->connection, statement->sqlite, -1,
                                           SQLITE_PREPARE_PERSISTENT, &prepared, &rest);
     if (result != SQLITE_OK)
-        return statement_error(session, statement, result, reterr);
+        return bh_sqlite_session_error(session, statement, result, reterr);
     if (!prepared || bh_str_trim(bh_str_from(rest)).size > 0) {
         sqlite3_finalize(prepared);
         return bh_error_set(reterr, BH_EINVAL, "statement \"%s\" is not one SQL statement",
@@ -266,10 +276,10 @@ static int prepare_text(struct bh_sqlite_session *const session,
     return 0;
 }
 
-/* The slot with the statement reset and without bindings. */
-static int prepare(struct bh_sqlite_session *const session,
-                   const struct bh_statement *const statement,
-                   const struct bh_sqlite_prepared **const ret_slot, struct bh_error *const reterr)
+int bh_sqlite_session_prepare(struct bh_sqlite_session *const session,
+                              const struct bh_statement *const statement,
+                              const struct bh_sqlite_prepared **const ret_slot,
+                              struct bh_error *const reterr)
 {
     struct bh_sqlite_prepared *const slot = slot_of(session, statement);
     if (!slot)
@@ -295,7 +305,7 @@ int bh_sqlite_prepare(struct bh_sqlite_session *const session,
 {
     bh_magic_check(session, SESSION_MAGIC);
     const struct bh_sqlite_prepared *slot;
-    const int code = prepare(session, statement, &slot, reterr);
+    const int code = bh_sqlite_session_prepare(session, statement, &slot, reterr);
     if (!code)
         *ret_statement = slot->statement;
     return code;
@@ -311,15 +321,33 @@ static int run_control(struct bh_sqlite_session *const session,
     if (code)
         return code;
     const int result = sqlite3_step(prepared);
-    const int failed = result == SQLITE_DONE ? 0
-                                             : statement_error(session, statement, result, reterr);
+    const int failed = result == SQLITE_DONE
+                           ? 0
+                           : bh_sqlite_session_error(session, statement, result, reterr);
     sqlite3_reset(prepared);
     return failed;
 }
 
+static int take_turn(struct bh_sqlite_session *const session, struct bh_error *const reterr)
+{
+    const uint64_t since_us = bh_time_now_us();
+    while (!bh_sqlite_turn_try(session->turn)) {
+        if (!wait_for_lock(session, since_us))
+            return bh_sqlite_error(NULL, SQLITE_BUSY, "waiting to write", reterr);
+    }
+    return 0;
+}
+
 int bh_sqlite_session_begin(struct bh_sqlite_session *const session, struct bh_error *const reterr)
 {
-    return run_control(session, session->writer ? &begin_write : &begin_read, reterr);
+    if (!session->writer)
+        return run_control(session, &begin_read, reterr);
+    int code = take_turn(session, reterr);
+    if (code)
+        return code;
+    code = run_control(session, &begin_write, reterr);
+    bh_sqlite_turn_give(session->turn);
+    return code;
 }
 
 int bh_sqlite_session_commit(struct bh_sqlite_session *const session, struct bh_error *const reterr)
@@ -338,256 +366,4 @@ void bh_sqlite_session_rollback(struct bh_sqlite_session *const session)
     /* Some errors have rolled back already. */
     if (session->connection && !sqlite3_get_autocommit(session->connection))
         (void)!run_control(session, &rollback, NULL);
-}
-
-/* ---- Running a statement ---- */
-
-static int bind_value(sqlite3_stmt *const prepared, const int at,
-                      const struct bh_db_value *const value)
-{
-    /* SQLite takes a NULL pointer for NULL; an empty text is not that. */
-    const char *const data = value->text.size > 0 ? value->text.data : "";
-    switch (value->type) {
-    case BH_DB_NULL:
-        return sqlite3_bind_null(prepared, at);
-    case BH_DB_INT:
-        return sqlite3_bind_int64(prepared, at, value->integer);
-    case BH_DB_DOUBLE:
-        return sqlite3_bind_double(prepared, at, value->real);
-    case BH_DB_TEXT:
-        return sqlite3_bind_text64(prepared, at, data, value->text.size, SQLITE_STATIC,
-                                   SQLITE_UTF8);
-    case BH_DB_BLOB:
-        return sqlite3_bind_blob64(prepared, at, data, value->text.size, SQLITE_STATIC);
-    }
-    return SQLITE_MISUSE;
-}
-
-static int bind(struct bh_sqlite_session *const session, const struct bh_statement *const statement,
-                sqlite3_stmt *const prepared, const struct bh_db_value *const parameters,
-                const size_t parameter_count, struct bh_error *const reterr)
-{
-    for (size_t i = 0; i < parameter_count; i++) {
-        const int result = bind_value(prepared, (int)i + 1, &parameters[i]);
-        if (result != SQLITE_OK)
-            return statement_error(session, statement, result, reterr);
-    }
-    return 0;
-}
-
-/* The statement, ready for `parameter_count` parameters. */
-static int prepare_for(struct bh_sqlite_session *const session,
-                       const struct bh_statement *const statement, const size_t parameter_count,
-                       const struct bh_sqlite_prepared **const ret_slot,
-                       struct bh_error *const reterr)
-{
-    const int code = prepare(session, statement, ret_slot, reterr);
-    if (code)
-        return code;
-    const int wanted = sqlite3_bind_parameter_count((*ret_slot)->statement);
-    if ((size_t)wanted != parameter_count)
-        return bh_error_set(reterr, BH_EINVAL, "statement \"%s\" takes %d parameters, %zu given",
-                            statement->name, wanted, parameter_count);
-    return 0;
-}
-
-static int column_text(sqlite3_stmt *const prepared, const int column, const bool is_text,
-                       struct bh_arena *const arena, struct bh_str *const ret_text)
-{
-    const void *const data = is_text ? (const void *)sqlite3_column_text(prepared, column)
-                                     : sqlite3_column_blob(prepared, column);
-    const size_t size = (size_t)sqlite3_column_bytes(prepared, column);
-    if (size > 0 && !data)
-        return BH_ENOMEM;
-    const char *const copy = bh_arena_strdup(arena, (struct bh_str){ data, size });
-    if (!copy)
-        return BH_ELIMIT;
-    *ret_text = (struct bh_str){ copy, size };
-    return 0;
-}
-
-static int column_value(sqlite3_stmt *const prepared, const int column,
-                        struct bh_arena *const arena, struct bh_db_value *const value)
-{
-    switch (sqlite3_column_type(prepared, column)) {
-    case SQLITE_INTEGER:
-        *value = bh_db_int(sqlite3_column_int64(prepared, column));
-        return 0;
-    case SQLITE_FLOAT:
-        *value = bh_db_double(sqlite3_column_double(prepared, column));
-        return 0;
-    case SQLITE_TEXT:
-        value->type = BH_DB_TEXT;
-        return column_text(prepared, column, true, arena, &value->text);
-    case SQLITE_BLOB:
-        value->type = BH_DB_BLOB;
-        return column_text(prepared, column, false, arena, &value->text);
-    default:
-        *value = bh_db_null();
-        return 0;
-    }
-}
-
-/* Rows as they grow: the array is doubled inside the arena, so its limit bounds them. */
-struct rows {
-    struct bh_arena *arena;
-    struct bh_db_value *values;
-    size_t row_count, row_capacity, column_count;
-};
-
-static int add_row(struct rows *const rows, sqlite3_stmt *const prepared)
-{
-    /* Asked only now: the first step prepares anew when the schema has changed. */
-    if (rows->row_count == 0)
-        rows->column_count = (size_t)sqlite3_column_count(prepared);
-    if (rows->row_count == rows->row_capacity) {
-        const size_t capacity = rows->row_capacity ? rows->row_capacity * 2 : ROWS_FIRST;
-        struct bh_db_value *const values = bh_arena_alloc(
-            rows->arena, capacity * rows->column_count * sizeof(*values));
-        if (!values)
-            return BH_ELIMIT;
-        if (rows->row_count > 0)
-            memcpy(values, rows->values, rows->row_count * rows->column_count * sizeof(*values));
-        rows->values = values;
-        rows->row_capacity = capacity;
-    }
-    struct bh_db_value *const row = &rows->values[rows->row_count * rows->column_count];
-    for (size_t column = 0; column < rows->column_count; column++) {
-        const int code = column_value(prepared, (int)column, rows->arena, &row[column]);
-        if (code)
-            return code;
-    }
-    rows->row_count++;
-    return 0;
-}
-
-static int step_all(struct bh_sqlite_session *const session,
-                    const struct bh_statement *const statement, sqlite3_stmt *const prepared,
-                    struct rows *const rows, struct bh_error *const reterr)
-{
-    for (;;) {
-        const int result = sqlite3_step(prepared);
-        if (result == SQLITE_DONE)
-            return 0;
-        if (result != SQLITE_ROW)
-            return statement_error(session, statement, result, reterr);
-        if (!rows->arena)
-            continue;
-        const int code = add_row(rows, prepared);
-        if (code)
-            return bh_error_set(reterr, code,
-                                "statement \"%s\": the result outgrows the memory of this request "
-                                "after %zu rows; ask for less at a time",
-                                statement->name, rows->row_count);
-    }
-}
-
-int bh_sqlite_session_query(struct bh_sqlite_session *const session,
-                            const struct bh_statement *const statement,
-                            const struct bh_db_value *const parameters,
-                            const size_t parameter_count, struct bh_arena *const arena,
-                            struct bh_db_rows *const ret_rows, struct bh_error *const reterr)
-{
-    const struct bh_sqlite_prepared *slot;
-    int code = prepare_for(session, statement, parameter_count, &slot, reterr);
-    if (code)
-        return code;
-    const uint64_t since_us = bh_time_now_us();
-    sqlite3_stmt *const prepared = slot->statement;
-    struct rows rows = { .arena = ret_rows ? arena : NULL };
-    code = bind(session, statement, prepared, parameters, parameter_count, reterr);
-    if (!code)
-        code = step_all(session, statement, prepared, &rows, reterr);
-    const bool changes = !sqlite3_stmt_readonly(prepared);
-    if (rows.row_count == 0)
-        rows.column_count = (size_t)sqlite3_column_count(prepared);
-    sqlite3_reset(prepared);
-    sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
-    bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
-    if (code)
-        return code;
-    if (ret_rows)
-        *ret_rows = (struct bh_db_rows){
-            .row_count = rows.row_count,
-            .column_count = rows.column_count,
-            .changes = changes ? sqlite3_changes64(session->connection) : 0,
-            .values = rows.values,
-        };
-    return 0;
-}
-
-static int run_row(struct bh_sqlite_session *const session,
-                   const struct bh_statement *const statement, sqlite3_stmt *const prepared,
-                   const struct bh_db_value *const parameters, const size_t parameter_count,
-                   struct bh_error *const reterr)
-{
-    struct rows passed_over = { .arena = NULL };
-    int code = stop_reason(session);
-    if (code)
-        return bh_error_set(reterr, code, "statement \"%s\": %s", statement->name,
-                            bh_error_text(code));
-    code = bind(session, statement, prepared, parameters, parameter_count, reterr);
-    if (!code)
-        code = step_all(session, statement, prepared, &passed_over, reterr);
-    sqlite3_reset(prepared);
-    return code;
-}
-
-int bh_sqlite_session_many(struct bh_sqlite_session *const session,
-                           const struct bh_statement *const statement,
-                           const struct bh_db_value *const parameters, const size_t parameter_count,
-                           const size_t row_count, int64_t *const ret_changes,
-                           struct bh_error *const reterr)
-{
-    const struct bh_sqlite_prepared *slot;
-    int code = prepare_for(session, statement, parameter_count, &slot, reterr);
-    if (code)
-        return code;
-    const uint64_t since_us = bh_time_now_us();
-    sqlite3_stmt *const prepared = slot->statement;
-    int64_t changes = 0;
-    for (size_t row = 0; !code && row < row_count; row++) {
-        code = run_row(session, statement, prepared, &parameters[row * parameter_count],
-                       parameter_count, reterr);
-        if (!code)
-            changes += sqlite3_changes64(session->connection);
-    }
-    sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
-    bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
-    if (!code && ret_changes)
-        *ret_changes = changes;
-    return code;
-}
-
-/* Refuses BEGIN, COMMIT and ROLLBACK as they are prepared, before any of them has run. */
-static int refuse_transaction(void *const argument, const int action, const char *const detail,
-                              const char *const second, const char *const database,
-                              const char *const trigger)
-{
-    (void)detail;
-    (void)second;
-    (void)database;
-    (void)trigger;
-    if (action != SQLITE_TRANSACTION)
-        return SQLITE_OK;
-    *(bool *)argument = true;
-    return SQLITE_DENY;
-}
-
-int bh_sqlite_session_script(struct bh_sqlite_session *const session, const char *const name,
-                             const char *const text, struct bh_error *const reterr)
-{
-    bool is_refused = false;
-    sqlite3_set_authorizer(session->connection, refuse_transaction, &is_refused);
-    const int result = sqlite3_exec(session->connection, text, NULL, NULL, NULL);
-    const int code = result == SQLITE_OK
-                         ? 0
-                         : bh_sqlite_error(session->connection, result, name, reterr);
-    sqlite3_set_authorizer(session->connection, NULL, NULL);
-    if (is_refused)
-        return bh_error_set(reterr, BH_EINVAL,
-                            "%s: it runs in a transaction already; remove its BEGIN, COMMIT or "
-                            "ROLLBACK",
-                            name);
-    return code;
 }

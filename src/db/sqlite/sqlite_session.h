@@ -41,6 +41,7 @@ struct bh_sqlite_session {
     const struct bh_sqlite_config *config;
     bool writer;
     struct bh_db_lane_metrics metrics;
+    int turn;                            /* writers: the file of sqlite_turn.h */
     sqlite3 *connection;                 /* NULL: to be opened before its next use */
     struct bh_sqlite_prepared *prepared; /* by the statement's index */
     struct bh_sqlite_stop *stop;         /* of the running call; NULL: nothing may stop it */
@@ -82,19 +83,12 @@ int bh_sqlite_session_commit(struct bh_sqlite_session *session,
                              struct bh_error *reterr) BH_MUST_CHECK;
 void bh_sqlite_session_rollback(struct bh_sqlite_session *session);
 
-/* Runs a statement to its end. Rows go into `arena`, of which nobody else makes use meanwhile: its
- * fiber is parked. Without `arena` and `ret_rows` rows are passed over. */
-int bh_sqlite_session_query(struct bh_sqlite_session *session, const struct bh_statement *statement,
-                            const struct bh_db_value *parameters, size_t parameter_count,
-                            struct bh_arena *arena, struct bh_db_rows *ret_rows,
-                            struct bh_error *reterr) BH_MUST_CHECK;
+/* The slot of a statement, reset and without bindings. */
+int bh_sqlite_session_prepare(struct bh_sqlite_session *session,
+                              const struct bh_statement *statement,
+                              const struct bh_sqlite_prepared **ret_slot,
+                              struct bh_error *reterr) BH_MUST_CHECK;
 
-/* Runs it once for each of `row_count` rows of parameters. */
-int bh_sqlite_session_many(struct bh_sqlite_session *session, const struct bh_statement *statement,
-                           const struct bh_db_value *parameters, size_t parameter_count,
-                           size_t row_count, int64_t *ret_changes,
-                           struct bh_error *reterr) BH_MUST_CHECK;
-
-/* Runs all statements of `text` inside the open transaction. */
-int bh_sqlite_session_script(struct bh_sqlite_session *session, const char *name, const char *text,
-                             struct bh_error *reterr) BH_MUST_CHECK;
+/* bh_sqlite_error, told with the statement's name. */
+int bh_sqlite_session_error(struct bh_sqlite_session *session, const struct bh_statement *statement,
+                            int result, struct bh_error *reterr);
