@@ -21,6 +21,9 @@ STATEMENT_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 MIGRATION_NAME = re.compile(r"([0-9]{4})_[a-z][a-z0-9_]*\Z")
 
 
+Texts = dict[str, dict[str, str]]  # name -> backend -> text
+
+
 class Refused(Exception):
     """The folder breaks a rule; the message names the file and the cure."""
 
@@ -31,8 +34,8 @@ def read_sql(path: Path) -> str:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise Refused(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from error
-    if "\0" in text or "\r" in text:
-        raise Refused(f"{path}: holds a NUL or carriage return; use plain LF line ends")
+    if "\0" in text:
+        raise Refused(f"{path}: holds a NUL byte; save it as plain text")
     lines = text.split("\n")
     while lines and (not lines[0].strip() or lines[0].lstrip().startswith("--")):
         lines.pop(0)
@@ -52,9 +55,9 @@ def one_statement(path: Path, text: str) -> str:
     return text
 
 
-def read_statements(root: Path) -> dict[str, dict[str, str]]:
-    """name -> backend -> text, in the order of names."""
-    statements: dict[str, dict[str, str]] = {}
+def read_statements(root: Path) -> Texts:
+    """In the order of names."""
+    statements: Texts = {}
     for backend in BACKENDS:
         for path in sorted((root / backend).glob("*.sql")):
             if not STATEMENT_NAME.match(path.stem):
@@ -64,9 +67,9 @@ def read_statements(root: Path) -> dict[str, dict[str, str]]:
     return dict(sorted(statements.items()))
 
 
-def read_migrations(root: Path) -> dict[str, dict[str, str]]:
-    """name -> backend -> text, in the order of versions; the versions have no gap."""
-    migrations: dict[str, dict[str, str]] = {}
+def read_migrations(root: Path) -> Texts:
+    """In the order of versions, which have no gap."""
+    migrations: Texts = {}
     for backend in BACKENDS:
         for path in sorted((root / backend / "migrations").glob("*.sql")):
             if not MIGRATION_NAME.match(path.stem):
@@ -92,11 +95,12 @@ def c_string(text: str | None, indent: str) -> str:
             chr(byte) if 32 <= byte < 127 and byte not in (34, 92) else f"\\{byte:03o}"
             for byte in line.rstrip("\n").encode()
         )
+        escaped = re.sub(r"(?<=\?)\?", r"\\077", escaped)  # no trigraphs
         literals.append(f'"{escaped}' + ('\\n"' if line.endswith("\n") else '"'))
     return ("\n" + indent).join(literals)
 
 
-def header(symbol: str, statements: dict, migrations: dict) -> str:
+def header(symbol: str, statements: Texts, migrations: Texts) -> str:
     names = "".join(
         f"#define {symbol.upper()}_{name.upper()} ({symbol}_statements[{index}])\n"
         for index, name in enumerate(statements)
@@ -118,7 +122,7 @@ extern const struct bh_migration {symbol}_migrations[];
 {names}"""
 
 
-def source(symbol: str, header_name: str, statements: dict, migrations: dict) -> str:
+def source(symbol: str, header_name: str, statements: Texts, migrations: Texts) -> str:
     indent = " " * 14
     statement_rows = "".join(
         f'    {{ .name = "{name}",\n'

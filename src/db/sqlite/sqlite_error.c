@@ -33,8 +33,6 @@ static const struct mapping mappings[] = {
     { SQLITE_CORRUPT, BH_ECORRUPT, "XX001", "; restore the file from a backup" },
     { SQLITE_NOTADB, BH_ECORRUPT, "XX001",
       "; name another file, or restore this one from a backup" },
-    { SQLITE_READONLY_DBMOVED, BH_EUNAVAILABLE, "58030",
-      ": the file was moved or deleted while in use; put it back and restart" },
     { SQLITE_READONLY, BH_EACCESS, "25006",
       "; make the file and its folder writable for this user" },
     { SQLITE_PERM, BH_EACCESS, "42501", "; make the file and its folder writable for this user" },

@@ -1,4 +1,5 @@
-/* What only SQLite has: hook, work on the connection itself, settings, and a log that stays short. */
+/* What only SQLite has: the hook, work on the connection itself, settings, a log that stays
+ * short. */
 #include "cmocka_setup.h"
 #include "in_fiber.h"
 
