@@ -9,7 +9,7 @@ from testing.context import PYTHON, Context, Result, tail
 
 NO_TESTS_COLLECTED = 5
 SUITE_TIMEOUT_S = 1500
-FAILURE_LINES = 200
+FAILURE_LINES = 120
 
 
 def pytest(context: Context, path: str, variant: str = "release", *options: str) -> Result:
@@ -19,7 +19,7 @@ def pytest(context: Context, path: str, variant: str = "release", *options: str)
     report = context.logs / f"{name}.xml"
     report.unlink(missing_ok=True)
     python = [*fixed_addresses(variant), PYTHON]
-    command = [*python, "-m", "pytest", path, "-q", f"--junitxml={report}", "--durations=5"]
+    command = [*python, "-m", "pytest", path, "-q", "--tb=short", f"--junitxml={report}"]
     status = context.run(
         [*command, *options],
         log,
