@@ -303,22 +303,22 @@ static void drop_overlap(struct tome_chunker *const chunker)
 
 /* --- scanning ---------------------------------------------------------------------------------- */
 
-/* Whether the word before `scanned` ends a paragraph or a sentence. */
-static bool at_boundary(const struct tome_chunker *const chunker, const size_t end)
-{
-    const size_t here = chunker->scanned.offset;
-    if (chunker->text.data[here - 1] == '\n' && here - chunker->word_end > 1)
-        return true;
-    return tome_sentence_ends(slice(chunker, chunker->word_start, chunker->word_end),
-                              slice(chunker, here, end));
-}
-
 static uint32_t line_feeds(const struct bh_str blanks)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < blanks.size; i++)
         count += blanks.data[i] == '\n';
     return count;
+}
+
+/* Whether the word before `scanned` ends a paragraph or a sentence. */
+static bool at_boundary(const struct tome_chunker *const chunker, const size_t end)
+{
+    const size_t here = chunker->scanned.offset;
+    if (here - chunker->word_end > 1 && line_feeds(slice(chunker, chunker->word_end, here)) > 1)
+        return true;
+    return tome_sentence_ends(slice(chunker, chunker->word_start, chunker->word_end),
+                              slice(chunker, here, end));
 }
 
 static void pass_word(struct tome_chunker *const chunker, const size_t word_end,

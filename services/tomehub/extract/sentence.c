@@ -182,14 +182,13 @@ static bool is_closing(const int32_t point)
     }
 }
 
-/* Skips quotes, brackets and dashes; true when the first letter behind them is a small one. */
-static bool begins_small(const struct bh_str next)
+bool tome_begins_small(const struct bh_str text)
 {
     int32_t at = 0;
-    const int32_t size = next.size > 64 ? 64 : (int32_t)next.size;
+    const int32_t size = text.size > 64 ? 64 : (int32_t)text.size;
     while (at < size) {
         UChar32 point;
-        U8_NEXT((const uint8_t *)next.data, at, size, point);
+        U8_NEXT((const uint8_t *)text.data, at, size, point);
         if (point < 0 || u_isalnum(point))
             return point >= 0 && u_islower(point);
         if (u_isspace(point))
@@ -245,12 +244,12 @@ bool tome_sentence_ends(const struct bh_str word, const struct bh_str next)
     case '!':
     case '?':
     case 0x2026:
-        return !begins_small(next);
+        return !tome_begins_small(next);
     case '.':
         rest.size = begin;
         if (rest.size > 0 && rest.data[rest.size - 1] == '.')
-            return !begins_small(next);
-        return !is_abbreviation(without_opening(rest), next) && !begins_small(next);
+            return !tome_begins_small(next);
+        return !is_abbreviation(without_opening(rest), next) && !tome_begins_small(next);
     default:
         return false;
     }

@@ -27,3 +27,6 @@ size_t tome_blanks_end(struct bh_str text, size_t from);
 /* Whether a sentence ends between `word` and `next`, the text behind it (its first letter counts;
  * without one the answer is as for a capital). */
 bool tome_sentence_ends(struct bh_str word, struct bh_str next);
+
+/* Whether the first letter of `text`, behind quotes, brackets and dashes, is a small one. */
+bool tome_begins_small(struct bh_str text);

@@ -42,3 +42,28 @@ const char *tome_extract_failure_text(const enum tome_extract_failure failure)
     };
     return texts[failure];
 }
+
+bool tome_extract_failure_is_temporary(const enum tome_extract_failure failure)
+{
+    return failure == TOME_FAILURE_CANCELED || failure == TOME_FAILURE_INTERRUPTED ||
+           failure == TOME_FAILURE_INTERNAL;
+}
+
+int tome_extract_failure_code(const enum tome_extract_failure failure)
+{
+    static const int codes[] = {
+        [TOME_FAILURE_NONE] = 0,
+        [TOME_FAILURE_ENCRYPTED] = BH_EUNSUPPORTED,
+        [TOME_FAILURE_DAMAGED] = BH_ECORRUPT,
+        [TOME_FAILURE_EMPTY] = BH_EINVAL,
+        [TOME_FAILURE_UNSUPPORTED] = BH_EUNSUPPORTED,
+        [TOME_FAILURE_TOO_LARGE] = BH_ELIMIT,
+        [TOME_FAILURE_TIMED_OUT] = BH_ETIMEDOUT,
+        [TOME_FAILURE_OUT_OF_MEMORY] = BH_ENOMEM,
+        [TOME_FAILURE_NO_TEXT] = BH_EINVAL,
+        [TOME_FAILURE_CANCELED] = BH_ECANCELED,
+        [TOME_FAILURE_INTERRUPTED] = BH_EUNAVAILABLE,
+        [TOME_FAILURE_INTERNAL] = BH_EINTERNAL,
+    };
+    return codes[failure];
+}

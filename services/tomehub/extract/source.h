@@ -37,6 +37,9 @@ int tome_source_parse(struct bh_str name, enum tome_source *ret_source) BH_MUST_
     X(NO_TEXT, "no_text",                                                                          \
       "The file holds no text, only pictures; run text recognition (OCR) on it and add it again.") \
     X(CANCELED, "canceled", "Reading the file was canceled.")                                      \
+    X(INTERRUPTED, "interrupted",                                                                  \
+      "The extractor was killed from outside, by an operator or for want of memory; the file is "  \
+      "fine to try again.")                                                                        \
     X(INTERNAL, "internal",                                                                        \
       "The extractor failed for a reason outside the file; the server's log tells more.")
 
@@ -53,3 +56,9 @@ const char *tome_extract_failure_name(enum tome_extract_failure failure);
 
 /* One plain sentence with cause and cure; "" for NONE. */
 const char *tome_extract_failure_text(enum tome_extract_failure failure);
+
+/* Whether the same file may well be read the next time: CANCELED, INTERRUPTED, INTERNAL. */
+bool tome_extract_failure_is_temporary(enum tome_extract_failure failure);
+
+/* The nearest BH_E code. */
+int tome_extract_failure_code(enum tome_extract_failure failure);
