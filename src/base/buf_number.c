@@ -145,7 +145,7 @@ static size_t layout_exponent(const struct decimal *const decimal, char *const t
 void bh_buf_append_double(struct bh_buf *const buf, const double value)
 {
     bh_assert(isfinite(value));
-    struct decimal decimal;
+    struct decimal decimal = { .count = 0 };
     const double magnitude = fabs(value);
     if (!decimal_scaled(magnitude, &decimal))
         decimal_by_trial(magnitude, &decimal);

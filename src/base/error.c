@@ -52,11 +52,10 @@ static void trim_cut_character(struct bh_error *const error)
         error->message[begin] = '\0';
 }
 
-static void format_message(struct bh_error *const error, const int code, const char *const format,
-                           va_list arguments) __attribute__((format(printf, 3, 0)));
-
-static void format_message(struct bh_error *const error, const int code, const char *const format,
-                           va_list arguments)
+__attribute__((format(printf, 3, 0))) static void format_message(struct bh_error *const error,
+                                                                 const int code,
+                                                                 const char *const format,
+                                                                 va_list arguments)
 {
     error->code = code;
     error->sqlstate[0] = '\0';

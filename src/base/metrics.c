@@ -326,23 +326,23 @@ static struct metrics_child *find_child(struct metrics_family *const family,
     return child;
 }
 
-bh_metric bh_metrics_child(const struct bh_metric_family *const declared,
+bh_metric bh_metrics_child(const struct bh_metric_family *const family,
                            const char *const *const values, const size_t count)
 {
     BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf labels;
     bh_buf_init(&labels, LABELS_BYTES_MAX);
-    append_labels(&labels, declared, values, count);
+    append_labels(&labels, family, values, count);
 
     bh_metric refused = SINK;
     pthread_mutex_lock(&bh_metrics_shared.mutex);
-    struct metrics_family *const family = find_family(declared);
-    bh_assert(count == family->labels_count);
+    struct metrics_family *const known = find_family(family);
+    bh_assert(count == known->labels_count);
     struct metrics_child *child = NULL;
     if (!bh_buf_error(&labels))
-        child = find_child(family, bh_buf_peek(&labels));
+        child = find_child(known, bh_buf_peek(&labels));
     if (!child) {
-        child = family->other;
-        family->other_is_used = child != NULL;
+        child = known->other;
+        known->other_is_used = child != NULL;
         if (bh_metrics_shared.families[0].first)
             refused = bh_metrics_shared.families[0].first->slot;
     }
@@ -353,13 +353,13 @@ bh_metric bh_metrics_child(const struct bh_metric_family *const declared,
     return slot;
 }
 
-void bh_metrics_gauge_callback(const struct bh_metric_family *const declared,
+void bh_metrics_gauge_callback(const struct bh_metric_family *const family,
                                double (*const read)(void *argument), void *const argument)
 {
     pthread_mutex_lock(&bh_metrics_shared.mutex);
-    struct metrics_family *const family = find_family(declared);
-    bh_assert(family->labels_count == 0 && declared->type != BH_METRIC_HISTOGRAM);
-    family->read = read;
-    family->read_argument = argument;
+    struct metrics_family *const known = find_family(family);
+    bh_assert(known->labels_count == 0 && family->type != BH_METRIC_HISTOGRAM);
+    known->read = read;
+    known->read_argument = argument;
     pthread_mutex_unlock(&bh_metrics_shared.mutex);
 }

@@ -51,7 +51,7 @@ static double read_cpu(void *const argument)
     struct timespec used;
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0)
         return NAN;
-    return (double)used.tv_sec + (double)(used.tv_nsec / 1000) / 1e6;
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
 static double read_open_fds(void *const argument)

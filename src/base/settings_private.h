@@ -19,7 +19,7 @@ int bh_settings_value_parse(const struct bh_setting *setting, const char *text,
 /* "takes a whole number from 1 to 10000" without the verb. */
 void bh_settings_value_describe(const struct bh_setting *setting, struct bh_buf *buf);
 
-/* At most `maximum` bytes of `text`, control characters and bad UTF-8 escaped: fit for a message. */
+/* At most `maximum` bytes of `text`, control characters and bad UTF-8 escaped: for messages. */
 void bh_settings_value_show(struct bh_str text, size_t maximum, struct bh_buf *buf);
 
 /* One NAME=value of a .env file; the strings are terminated and owned by the entries. */

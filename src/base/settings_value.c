@@ -62,24 +62,22 @@ static bool has_range(const struct bh_setting *const setting)
 
 /* ---- In words ---- */
 
-void bh_settings_value_show(struct bh_str rest, const size_t maximum, struct bh_buf *const buf)
+void bh_settings_value_show(const struct bh_str text, const size_t maximum,
+                            struct bh_buf *const buf)
 {
-    size_t shown = 0;
-    while (rest.size > 0) {
-        const size_t sequence = bh_str_utf8_sequence(rest.data, rest.size);
+    for (size_t at = 0; at < text.size;) {
+        const size_t sequence = bh_str_utf8_sequence(text.data + at, text.size - at);
         const size_t step = sequence > 0 ? sequence : 1;
-        if (shown + step > maximum) {
+        if (at + step > maximum) {
             bh_buf_append_str(buf, BH_STR("…"));
             return;
         }
-        const unsigned char byte = (unsigned char)*rest.data;
+        const unsigned char byte = (unsigned char)text.data[at];
         if (sequence == 0 || byte < 0x20 || byte == 0x7F)
             bh_buf_printf(buf, "\\x%02x", byte);
         else
-            bh_buf_append(buf, rest.data, step);
-        shown += step;
-        rest.data += step;
-        rest.size -= step;
+            bh_buf_append(buf, text.data + at, step);
+        at += step;
     }
 }
 

@@ -7,6 +7,7 @@
 
 enum { DEPTH = 16 };
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the reader allowed */
 static void write_tree(struct bh_json *const json, const json_t *const tree)
 {
     switch (json_typeof(tree)) {

@@ -115,6 +115,15 @@ static int count_digits(const char *text)
     return count;
 }
 
+/* Equal to the sign of zero. */
+static bool is_same(const double one, const double two)
+{
+    uint64_t bits[2];
+    memcpy(&bits[0], &one, sizeof(one));
+    memcpy(&bits[1], &two, sizeof(two));
+    return bits[0] == bits[1];
+}
+
 /* Reads back equal, and no text of fewer digits does. */
 static void check_double(const double value)
 {
@@ -123,13 +132,13 @@ static void check_double(const double value)
     char text[512];
     double_text(value, text);
     const double back = strtod(text, NULL);
-    if (memcmp(&back, &value, sizeof(back)) != 0)
+    if (!is_same(back, value))
         fail_msg("%.17g was written as %s", value, text);
     const int digits = count_digits(text);
     char shorter[64];
     snprintf(shorter, sizeof(shorter), "%.*e", digits > 1 ? digits - 2 : 0, value);
     const double shorter_back = strtod(shorter, NULL);
-    if (digits > 1 && memcmp(&shorter_back, &value, sizeof(value)) == 0)
+    if (digits > 1 && is_same(shorter_back, value))
         fail_msg("%s could be %s", text, shorter);
 }
 

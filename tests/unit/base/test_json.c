@@ -222,6 +222,7 @@ static void test_exhausted_heap(void **const state)
 
 /* ---- What we write is read by others as we meant it ---- */
 
+/* NOLINTNEXTLINE(misc-no-recursion): the test bounds the depth */
 static json_t *write_random(struct bh_json *const json, uint64_t *const seed, const int depth)
 {
     const uint64_t kind = prng_below(seed, depth < 6 ? 7 : 5);

@@ -48,72 +48,74 @@ static void test_scalars_stand_alone(void **const state)
     }
 }
 
+static const struct {
+    const char *text;
+    const char *message;
+} malformed[] = {
+    { "", "line 1, column 1: a value is expected, but the text ends here" },
+    { " \n ", "line 2, column 2: a value is expected, but the text ends here" },
+    { "{", "line 1, column 2: a key in double quotes is expected, but the text ends here" },
+    { "[", "line 1, column 2: a value is expected, but the text ends here" },
+    { "[1", "line 1, column 3: a comma or ] is expected, but the text ends here" },
+    { "[1,]", "line 1, column 4: a value is expected, found ']'" },
+    { "[1 2]", "line 1, column 4: a comma or ] is expected, found '2'" },
+    { "[1}", "line 1, column 3: a comma or ] is expected, found '}'" },
+    { "{\"a\":1]", "line 1, column 7: a comma or } is expected, found ']'" },
+    { "{\"a\":1,}", "line 1, column 8: a key in double quotes is expected, found '}'" },
+    { "{a:1}", "line 1, column 2: a key in double quotes is expected, found 'a'" },
+    { "{'a':1}", "line 1, column 2: a key in double quotes is expected, found '''" },
+    { "{\"a\" 1}", "line 1, column 6: a colon behind the key is expected, found '1'" },
+    { "{\"a\":}", "line 1, column 6: a value is expected, found '}'" },
+    { "[1] x", "line 1, column 5: nothing more behind the value is expected, found 'x'" },
+    { "1 2", "line 1, column 3: nothing more behind the value is expected, found '2'" },
+    { "nul", "line 1, column 1: a value is expected, found 'n'" },
+    { "truE", "line 1, column 1: a value is expected, found 't'" },
+    { "truex", "line 1, column 5: nothing more behind the value is expected, found 'x'" },
+    { "NaN", "line 1, column 1: a value is expected, found 'N'" },
+    { "// no", "line 1, column 1: a value is expected, found '/'" },
+    { "+1", "line 1, column 1: a value is expected, found '+'" },
+    { ".5", "line 1, column 1: a value is expected, found '.'" },
+    { "-", "line 1, column 2: a digit is expected, but the text ends here" },
+    { "-a", "line 1, column 2: a digit is expected, found 'a'" },
+    { "01", "line 1, column 1: a number has no leading zeros" },
+    { "[-00]", "line 1, column 3: a number has no leading zeros" },
+    { "1.", "line 1, column 3: a digit behind the decimal point is expected, but the text "
+            "ends here" },
+    { "1e+", "line 1, column 4: a digit of the exponent is expected, but the text ends here" },
+    { "9223372036854775808",
+      "line 1, column 1: a whole number of 19 digits does not fit into 64 bits" },
+    { "[\n -9223372036854775809]",
+      "line 2, column 2: a whole number of 19 digits does not fit into 64 bits" },
+    { "\"abc", "line 1, column 1: the string that begins here has no closing quote" },
+    { "\"abc\\", "line 1, column 5: the text ends inside a string" },
+    { "\"a\nb\"", "line 1, column 3: the control character 0x0a must be escaped in a string" },
+    { "\"\\x41\"", "line 1, column 2: a backslash stands only before one of \"\\/bfnrtu" },
+    { "\"\\u12g4\"", "line 1, column 2: \\u takes four hexadecimal digits" },
+    { "\"\\u12", "line 1, column 2: \\u takes four hexadecimal digits" },
+    { "\"\\u0000\"", "line 1, column 2: \\u0000 is not allowed in a string" },
+    { "\"\\ud800\"", "line 1, column 2: half of a surrogate pair; both halves are needed, as "
+                     "in \\ud83d\\ude00" },
+    { "\"\\ude00\\ud83d\"", "line 1, column 2: half of a surrogate pair; both halves are "
+                            "needed, as in \\ud83d\\ude00" },
+    { "\"\xC3\xA4\xFF\"", "line 1, column 3: the byte 0xff is not valid UTF-8" },
+    { "\"\xED\xA0\x80\"", "line 1, column 2: the byte 0xed is not valid UTF-8" },
+    { "\xC3\xA4", "line 1, column 1: a value is expected, found '\xC3\xA4'" },
+    { "\xEF\xBB\xBF{}", "line 1, column 1: a value is expected, found '\xEF\xBB\xBF'" },
+    { "[1,\n\x01]", "line 2, column 1: a value is expected, found the byte 0x01" },
+    { "{\"a\":1,\n\"a\":2}", "line 2, column 3: duplicate object key near '\"a\"'" },
+    { "[1e999]", "line 1, column 6: a number is too large" },
+};
+
 static void test_messages_name_place_and_cause(void **const state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        const char *message;
-    } cases[] = {
-        { "", "line 1, column 1: a value is expected, but the text ends here" },
-        { " \n ", "line 2, column 2: a value is expected, but the text ends here" },
-        { "{", "line 1, column 2: a key in double quotes is expected, but the text ends here" },
-        { "[", "line 1, column 2: a value is expected, but the text ends here" },
-        { "[1", "line 1, column 3: a comma or ] is expected, but the text ends here" },
-        { "[1,]", "line 1, column 4: a value is expected, found ']'" },
-        { "[1 2]", "line 1, column 4: a comma or ] is expected, found '2'" },
-        { "[1}", "line 1, column 3: a comma or ] is expected, found '}'" },
-        { "{\"a\":1]", "line 1, column 7: a comma or } is expected, found ']'" },
-        { "{\"a\":1,}", "line 1, column 8: a key in double quotes is expected, found '}'" },
-        { "{a:1}", "line 1, column 2: a key in double quotes is expected, found 'a'" },
-        { "{'a':1}", "line 1, column 2: a key in double quotes is expected, found '''" },
-        { "{\"a\" 1}", "line 1, column 6: a colon behind the key is expected, found '1'" },
-        { "{\"a\":}", "line 1, column 6: a value is expected, found '}'" },
-        { "[1] x", "line 1, column 5: nothing more behind the value is expected, found 'x'" },
-        { "1 2", "line 1, column 3: nothing more behind the value is expected, found '2'" },
-        { "nul", "line 1, column 1: a value is expected, found 'n'" },
-        { "truE", "line 1, column 1: a value is expected, found 't'" },
-        { "truex", "line 1, column 5: nothing more behind the value is expected, found 'x'" },
-        { "NaN", "line 1, column 1: a value is expected, found 'N'" },
-        { "// no", "line 1, column 1: a value is expected, found '/'" },
-        { "+1", "line 1, column 1: a value is expected, found '+'" },
-        { ".5", "line 1, column 1: a value is expected, found '.'" },
-        { "-", "line 1, column 2: a digit is expected, but the text ends here" },
-        { "-a", "line 1, column 2: a digit is expected, found 'a'" },
-        { "01", "line 1, column 1: a number has no leading zeros" },
-        { "[-00]", "line 1, column 3: a number has no leading zeros" },
-        { "1.", "line 1, column 3: a digit behind the decimal point is expected, but the text "
-                "ends here" },
-        { "1e+", "line 1, column 4: a digit of the exponent is expected, but the text ends here" },
-        { "9223372036854775808",
-          "line 1, column 1: a whole number of 19 digits does not fit into 64 bits" },
-        { "[\n -9223372036854775809]",
-          "line 2, column 2: a whole number of 19 digits does not fit into 64 bits" },
-        { "\"abc", "line 1, column 1: the string that begins here has no closing quote" },
-        { "\"abc\\", "line 1, column 5: the text ends inside a string" },
-        { "\"a\nb\"", "line 1, column 3: the control character 0x0a must be escaped in a string" },
-        { "\"\\x41\"", "line 1, column 2: a backslash stands only before one of \"\\/bfnrtu" },
-        { "\"\\u12g4\"", "line 1, column 2: \\u takes four hexadecimal digits" },
-        { "\"\\u12", "line 1, column 2: \\u takes four hexadecimal digits" },
-        { "\"\\u0000\"", "line 1, column 2: \\u0000 is not allowed in a string" },
-        { "\"\\ud800\"", "line 1, column 2: half of a surrogate pair; both halves are needed, as "
-                         "in \\ud83d\\ude00" },
-        { "\"\\ude00\\ud83d\"", "line 1, column 2: half of a surrogate pair; both halves are "
-                                "needed, as in \\ud83d\\ude00" },
-        { "\"\xC3\xA4\xFF\"", "line 1, column 3: the byte 0xff is not valid UTF-8" },
-        { "\"\xED\xA0\x80\"", "line 1, column 2: the byte 0xed is not valid UTF-8" },
-        { "\xC3\xA4", "line 1, column 1: a value is expected, found '\xC3\xA4'" },
-        { "\xEF\xBB\xBF{}", "line 1, column 1: a value is expected, found '\xEF\xBB\xBF'" },
-        { "[1,\n\x01]", "line 2, column 1: a value is expected, found the byte 0x01" },
-        { "{\"a\":1,\n\"a\":2}", "line 2, column 3: duplicate object key near '\"a\"'" },
-        { "[1e999]", "line 1, column 6: a number is too large" },
-    };
-    for (size_t i = 0; i < BH_COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < BH_COUNT_OF(malformed); i++) {
         struct bh_error error = { .code = 0 };
         json_t *tree = NULL;
-        assert_int_equal(bh_json_parse(bh_str_from(cases[i].text), 8, &tree, &error), BH_ESYNTAX);
+        assert_int_equal(bh_json_parse(bh_str_from(malformed[i].text), 8, &tree, &error),
+                         BH_ESYNTAX);
         assert_int_equal(error.code, BH_ESYNTAX);
-        assert_string_equal(error.message, cases[i].message);
+        assert_string_equal(error.message, malformed[i].message);
         assert_null(tree);
     }
     assert_int_equal(bh_json_parse(BH_STR("\"a\0b\""), 8, &(json_t *){ NULL }, NULL), BH_ESYNTAX);

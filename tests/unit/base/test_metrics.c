@@ -200,7 +200,7 @@ static void test_exposition_is_never_torn(void **const state)
         bh_buf_append_byte(&text, '\0');
         const char *at = strstr(text.data, "test_times_seconds_bucket{route=\"torn\"");
         assert_non_null(at);
-        long long counts[LINES];
+        long long counts[LINES] = { 0 };
         int line = 0;
         for (int i = 0; i < LINES + 1; i++) { /* 19 buckets, the sum, the count */
             const char *const blank = strchr(at, ' ');
