@@ -227,7 +227,8 @@ static void print_commands(FILE *const out)
     fputs("TomeHub: a library you can search.\n\nUsage: tomehub COMMAND [OPTION]…\n\nCommands:\n",
           out);
     for (size_t i = 0; i < tome_command_count; i++)
-        fprintf(out, "  %-10s %s\n", tome_commands[i]->name, tome_commands[i]->summary);
+        if (tome_commands[i]->summary != NULL)
+            fprintf(out, "  %-10s %s\n", tome_commands[i]->name, tome_commands[i]->summary);
     fputs("\ntomehub COMMAND --help shows a command's options and examples.\n"
           "Settings come from the environment and .env; tomehub config shows them.\n",
           out);
@@ -237,8 +238,9 @@ static int refuse_command(const char *const word)
 {
     const char *names[32];
     size_t count = 0;
-    for (; count < tome_command_count && count < BH_COUNT_OF(names); count++)
-        names[count] = tome_commands[count]->name;
+    for (size_t i = 0; i < tome_command_count && count < BH_COUNT_OF(names); i++)
+        if (tome_commands[i]->summary != NULL)
+            names[count++] = tome_commands[i]->name;
     const char *const nearest = tome_cli_nearest(word, names, count);
     if (nearest != NULL)
         fprintf(stderr, "tomehub: unknown command %s; did you mean %s?\n", word, nearest);

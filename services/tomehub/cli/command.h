@@ -24,7 +24,7 @@ struct tome_option {
 struct tome_command {
     const char *name;
     const char *arguments;   /* "PATH…"; "" for none */
-    const char *summary;     /* one line, without a full stop */
+    const char *summary;     /* one line, without a full stop; NULL: not listed */
     const char *description; /* paragraphs for --help; "" for none */
     const struct tome_option *options;
     size_t option_count;

@@ -3,5 +3,13 @@
 
 #include "cli/command.h"
 
+extern const struct tome_command tome_command_books;
+extern const struct tome_command tome_command_check;
 extern const struct tome_command tome_command_config;
+extern const struct tome_command tome_command_export;
+extern const struct tome_command tome_command_extract;
+extern const struct tome_command tome_command_ingest;
+extern const struct tome_command tome_command_migrate;
+extern const struct tome_command tome_command_search;
+extern const struct tome_command tome_command_serve;
 extern const struct tome_command tome_command_version;

@@ -145,12 +145,6 @@ int tome_jobs_claim(struct bh_db *const db, const int64_t instance, struct bh_ar
     return 0;
 }
 
-int tome_jobs_requeue(struct bh_db *const db, const int64_t job_id, struct bh_error *const reterr)
-{
-    const struct bh_db_value parameters[] = { bh_db_int(job_id) };
-    return bh_db_query(db, BH_DB_WRITE, &TOME_SQL_JOB_REQUEUE, parameters, 1, NULL, NULL, reterr);
-}
-
 int tome_jobs_fail(struct bh_db *const db, const struct tome_claim *const claim,
                    const struct bh_str message, struct bh_error *const reterr)
 {
@@ -199,6 +193,12 @@ int tome_jobs_take_over(struct bh_db *const db, const int64_t instance, const in
         result = bh_db_transaction_many(transaction, &TOME_SQL_JOBS_TAKE_OVER, parameters,
                                         BH_COUNT_OF(parameters), 1, ret_count, reterr);
     return tome_transaction_end(transaction, result, reterr);
+}
+
+int tome_jobs_release(struct bh_db *const db, const int64_t instance, struct bh_error *const reterr)
+{
+    const struct bh_db_value parameters[] = { bh_db_int(instance) };
+    return bh_db_query(db, BH_DB_WRITE, &TOME_SQL_JOBS_RELEASE, parameters, 1, NULL, NULL, reterr);
 }
 
 int tome_jobs_inputs_needed(struct bh_db *const db, const struct bh_str *const paths,

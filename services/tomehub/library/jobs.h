@@ -49,9 +49,6 @@ struct tome_claim {
 int tome_jobs_claim(struct bh_db *db, int64_t instance, struct bh_arena *arena,
                     struct tome_claim *ret_claim, struct bh_error *reterr) BH_MUST_CHECK;
 
-/* Back to the queue; the attempt does not count. */
-int tome_jobs_requeue(struct bh_db *db, int64_t job_id, struct bh_error *reterr) BH_MUST_CHECK;
-
 /* The job failed with `message`; its book is left to the purge. */
 int tome_jobs_fail(struct bh_db *db, const struct tome_claim *claim, struct bh_str message,
                    struct bh_error *reterr) BH_MUST_CHECK;
@@ -65,6 +62,9 @@ int tome_jobs_instances(struct bh_db *db, struct bh_arena *arena, const int64_t 
 /* Queues for `instance` whatever `dead` had; two at once get each job once. */
 int tome_jobs_take_over(struct bh_db *db, int64_t instance, int64_t dead, int64_t *ret_count,
                         struct bh_error *reterr) BH_MUST_CHECK;
+
+/* This process is leaving: its running jobs go back to the queue, and the attempt does not count. */
+int tome_jobs_release(struct bh_db *db, int64_t instance, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Which of these paths are inputs of jobs not finished: `ret_needed[i]`. */
 int tome_jobs_inputs_needed(struct bh_db *db, const struct bh_str *paths, size_t count,

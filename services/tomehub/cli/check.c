@@ -1,0 +1,189 @@
+/* `tomehub check`: whether everything a server needs is in order, one line each. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "extract/extract_process.h"
+#include "library/index.h"
+#include "tomehub_sql.h"
+
+#define DISK_BYTES_MIN (UINT64_C(64) << 20)
+#define SAMPLE "A sentence to be read by the extractor.\n"
+
+enum { OPTION_REBUILD };
+static const struct tome_option options[] = {
+    [OPTION_REBUILD] = { .name = "rebuild-index",
+                         .help = "make the search index anew from the books" },
+};
+
+struct tally {
+    unsigned total, passed;
+};
+
+static void tell(struct tally *const tally, const bool passed, const char *const format, ...)
+    BH_PRINTF(3, 4);
+
+static void tell(struct tally *const tally, const bool passed, const char *const format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tally->total++;
+    tally->passed += passed;
+    fputs(passed ? "PASS: " : "FAIL: ", stdout);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
+
+/* ---- The checks ---- */
+
+static void check_integrity(struct tally *const tally, struct bh_db *const db)
+{
+    struct bh_arena *BH_CLEANUP(bh_arena_destroy_cleanup) arena = NULL;
+    struct bh_error error = { .message = "out of memory" };
+    struct bh_db_rows rows;
+    int result = bh_arena_create(1 << 20, &arena);
+    if (result == 0)
+        result = bh_db_query(db, BH_DB_READ, &TOME_SQL_INTEGRITY, NULL, 0, arena, &rows, &error);
+    if (result != 0)
+        tell(tally, false, "database integrity: %s", error.message);
+    else if (bh_str_equal(bh_db_text_at(&rows, 0, 0), BH_STR("ok")))
+        tell(tally, true, "database integrity");
+    else
+        tell(tally, false, "database integrity: %.*s; restore the file from a backup",
+             BH_STR_ARGS(bh_db_text_at(&rows, 0, 0)));
+}
+
+static void check_database(struct tally *const tally, struct tome_session *const session)
+{
+    struct bh_error error;
+    struct bh_migrate_report report;
+    if (tome_open(&session->settings, TOME_OPEN_UNCHECKED, &report, &session->db, &error) != 0) {
+        tell(tally, false, "database: %s", error.message);
+        return;
+    }
+    tell(tally, true, "database opens (%s, schema version %u)", bh_db_backend(session->db),
+         report.version_after);
+    check_integrity(tally, session->db);
+    if (tome_index_check_version(session->db, &error) == 0)
+        tell(tally, true, "search index fits this program");
+    else
+        tell(tally, false, "search index: %s", error.message);
+}
+
+/* Has the extractor read a few words, as it would a book. */
+static int run_extractor(const struct tome_settings *const settings, const int file,
+                         struct bh_error *const reterr)
+{
+    const struct tome_extract_options wanted = {
+        .source = TOME_SOURCE_TEXT,
+        .memory_limit_bytes = (uint64_t)settings->extract_memory_mb << 20,
+        .deadline_us = bh_time_now_us() + 10 * BH_SECOND_US,
+    };
+    struct tome_extract *extract = NULL;
+    struct tome_frame frame;
+    bool has_page = false;
+    int result = tome_extract_start(file, &wanted, &extract, reterr);
+    if (result != 0)
+        return result;
+    while ((result = tome_extract_next(extract, &frame, reterr)) == 1)
+        has_page |= frame.type == TOME_FRAME_PAGE;
+    tome_extract_destroy(extract);
+    return result == 0 && !has_page ? bh_error_set(reterr, BH_EINTERNAL, "it found no text")
+                                    : result;
+}
+
+static void check_extractor(struct tally *const tally, const struct tome_settings *const settings)
+{
+    struct bh_error error = { .message = "no temporary file can be made" };
+    int result = BH_EIO;
+    const int file = memfd_create("sample", MFD_CLOEXEC);
+    if (file >= 0 && write(file, SAMPLE, sizeof(SAMPLE) - 1) == sizeof(SAMPLE) - 1 &&
+        lseek(file, 0, SEEK_SET) == 0)
+        result = run_extractor(settings, file, &error);
+    if (file >= 0)
+        close(file);
+    if (result == 0)
+        tell(tally, true, "extractor reads a file in its sandbox");
+    else
+        tell(tally, false, "extractor: %s", error.message);
+}
+
+static void check_disk(struct tally *const tally, const struct tome_settings *const settings)
+{
+    char path[PATH_MAX];
+    struct statvfs disk;
+    struct bh_error error;
+    if (tome_settings_database_path(settings, path, sizeof(path), &error) != 0 ||
+        statvfs(path, &disk) != 0) {
+        tell(tally, false, "disk space: the database's disk cannot be looked at");
+        return;
+    }
+    const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    tell(tally, free_bytes >= DISK_BYTES_MIN, "disk space: %llu MB free",
+         (unsigned long long)(free_bytes >> 20));
+}
+
+static int rebuild(const struct tome_command *const command, struct tome_session *const session)
+{
+    struct bh_error error;
+    int result = tome_open(&session->settings, TOME_OPEN_UNCHECKED, NULL, &session->db, &error);
+    if (result == 0)
+        result = tome_index_rebuild(session->db, &error);
+    if (result != 0)
+        tome_cli_error(command, "%s", error.message);
+    else
+        puts("search index rebuilt");
+    return result;
+}
+
+static enum tome_exit run(const struct tome_command *const command, const int argc,
+                          char **const argv)
+{
+    struct tome_options given;
+    enum tome_exit result;
+    struct tome_session session;
+    struct tally tally = { 0 };
+    struct bh_error error;
+    if (!tome_cli_parse(command, argc, argv, &given, &result))
+        return result;
+    if (given.values[OPTION_REBUILD] != NULL) {
+        if (!tome_session_begin(command, &session))
+            return TOME_EXIT_FAILED;
+        const int rebuilt = rebuild(command, &session);
+        tome_session_end(&session);
+        return rebuilt == 0 ? TOME_EXIT_OK : TOME_EXIT_FAILED;
+    }
+    session = (struct tome_session){ 0 };
+    if (tome_settings_load(&session.settings, &session.origin, &error) == 0) {
+        tell(&tally, true, "settings");
+        check_database(&tally, &session);
+        check_extractor(&tally, &session.settings);
+        check_disk(&tally, &session.settings);
+    } else {
+        tell(&tally, false, "settings: %s", error.message);
+    }
+    printf("Total: %u | Passed: %u | Failed: %u\n", tally.total, tally.passed,
+           tally.total - tally.passed);
+    tome_session_end(&session);
+    return tally.passed == tally.total ? TOME_EXIT_OK : TOME_EXIT_FAILED;
+}
+
+const struct tome_command tome_command_check = {
+    .name = "check",
+    .arguments = "",
+    .summary = "check settings, database, extractor and disk",
+    .description = "One line PASS: or FAIL: for each check, and their counts. The database is made "
+                   "if it is not there.",
+    .options = options,
+    .option_count = BH_COUNT_OF(options),
+    .examples = "  tomehub check\n  tomehub check --rebuild-index",
+    .failures = "a check failed",
+    .run = run,
+};

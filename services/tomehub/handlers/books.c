@@ -1,0 +1,123 @@
+/* The list of books, and one book: read, changed, deleted. */
+#include "handlers/handlers.h"
+#include "handlers/input.h"
+#include "service.h"
+#include "views.h"
+
+#define LOOK_UP_MAX 200 /* code points */
+#define PAGE_MAX INT64_C(1000000000)
+#define PAGE_SIZE_MAX 1000
+
+int tome_handle_books(struct bh_request *const request)
+{
+    static const char *const sorts[] = {
+        [TOME_BOOKS_TITLE] = "title", [TOME_BOOKS_NEWEST] = "newest", [TOME_BOOKS_AUTHOR] = "author"
+    };
+    struct tome_problem problem = { 0 };
+    struct bh_str look_up = BH_STR("");
+    int64_t page = 1, page_size = 50, total = 0;
+    size_t sort = TOME_BOOKS_TITLE;
+    (void)bh_request_query(request, "q", &look_up);
+    if (!tome_check_text("q", &look_up, 0, LOOK_UP_MAX, &problem) ||
+        !tome_query_int(request, "page", 1, PAGE_MAX, &page, &problem) ||
+        !tome_query_int(request, "page_size", 1, PAGE_SIZE_MAX, &page_size, &problem) ||
+        !tome_query_choice(request, "sort", sorts, BH_COUNT_OF(sorts), &sort, &problem))
+        return tome_problem_send(request, &problem);
+    struct tome_books books;
+    struct bh_error error;
+    if (tome_books_list(tome_service_of(request)->db, TOME_OWNER_DEFAULT, look_up,
+                        (enum tome_books_sort)sort, page, page_size, bh_request_arena(request),
+                        &books, &total, &error) != 0)
+        return bh_respond_failure(request, &error);
+    struct tome_answer answer;
+    tome_answer_begin(&answer);
+    bh_json_kv_array(&answer.json, "books");
+    for (size_t i = 0; i < books.count; i++) {
+        bh_json_object_begin(&answer.json);
+        tome_view_book(&answer.json, &books.books[i]);
+        bh_json_object_end(&answer.json);
+    }
+    bh_json_array_end(&answer.json);
+    tome_view_paging(&answer.json, total, page, page_size);
+    return tome_answer_send(request, 200, &answer);
+}
+
+/* ---- One book ---- */
+
+static int respond_book(struct bh_request *const request, const int64_t book_id)
+{
+    struct bh_db *const db = tome_service_of(request)->db;
+    struct bh_arena *const arena = bh_request_arena(request);
+    const struct tome_chapter *chapters = NULL;
+    struct tome_book book;
+    struct bh_error error;
+    size_t count = 0;
+    int result = tome_books_get(db, TOME_OWNER_DEFAULT, book_id, arena, &book, &error);
+    if (result == 0)
+        result = tome_books_chapters(db, TOME_OWNER_DEFAULT, book_id, arena, &chapters, &count,
+                                     &error);
+    if (result != 0)
+        return bh_respond_failure(request, &error);
+    struct tome_answer answer;
+    tome_answer_begin(&answer);
+    tome_view_book(&answer.json, &book);
+    tome_view_chapters(&answer.json, chapters, count);
+    return tome_answer_send(request, 200, &answer);
+}
+
+int tome_handle_book(struct bh_request *const request)
+{
+    struct tome_problem problem = { 0 };
+    int64_t book_id = 0;
+    if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem))
+        return tome_problem_send(request, &problem);
+    return respond_book(request, book_id);
+}
+
+static bool read_changes(const json_t *const object, struct bh_arena *const arena,
+                         struct tome_book_changes *const changes,
+                         struct tome_problem *const problem)
+{
+    return tome_json_text(object, "title", 1, TOME_TITLE_MAX, &changes->title, problem) &&
+           tome_json_text(object, "author", 0, TOME_AUTHOR_MAX, &changes->author, problem) &&
+           tome_json_text(object, "source_type", 0, 50, &changes->source_type, problem) &&
+           (changes->source_type.data == NULL ||
+            tome_check_source_type("source_type", changes->source_type, problem)) &&
+           tome_json_tags(object, arena, &changes->tags, problem) &&
+           tome_json_metadata(object, arena, &changes->metadata, problem);
+}
+
+int tome_handle_book_patch(struct bh_request *const request)
+{
+    static const char *const fields[] = { "title", "author", "source_type", "tags", "metadata" };
+    json_t *BH_CLEANUP(bh_json_decref_cleanup) object = NULL;
+    struct tome_problem problem = { 0 };
+    struct tome_book_changes changes = { 0 };
+    struct bh_arena *const arena = bh_request_arena(request);
+    int64_t book_id = 0;
+    if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem) ||
+        !tome_json_object(bh_request_body(request), fields, BH_COUNT_OF(fields), &object,
+                          &problem) ||
+        !read_changes(object, arena, &changes, &problem))
+        return tome_problem_send(request, &problem);
+    struct bh_error error;
+    if (tome_books_update(tome_service_of(request)->db, TOME_OWNER_DEFAULT, book_id, &changes,
+                          arena, &error) != 0)
+        return bh_respond_failure(request, &error);
+    return respond_book(request, book_id);
+}
+
+int tome_handle_book_delete(struct bh_request *const request)
+{
+    const struct tome_service *const service = tome_service_of(request);
+    struct tome_problem problem = { 0 };
+    struct bh_error error;
+    int64_t book_id = 0;
+    if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem))
+        return tome_problem_send(request, &problem);
+    if (tome_books_delete(service->db, TOME_OWNER_DEFAULT, book_id, bh_request_arena(request),
+                          &error) != 0)
+        return bh_respond_failure(request, &error);
+    tome_ingest_purge_soon(service->ingest);
+    return bh_respond(request, 204, NULL, BH_STR(""));
+}

@@ -1,0 +1,118 @@
+/* Content by id, many at once, and whole pages. */
+#include "handlers/handlers.h"
+#include "handlers/input.h"
+#include "service.h"
+#include "views.h"
+
+#define BATCH_IDS_MAX 1000
+#define PAGE_NUMBER_MAX INT64_C(10000000)
+
+int tome_handle_content(struct bh_request *const request)
+{
+    struct tome_problem problem = { 0 };
+    struct tome_content content;
+    struct bh_error error;
+    int64_t id = 0;
+    if (!tome_path_id(request, "id", TOME_CHUNK_ID_MAX, &id, &problem))
+        return tome_problem_send(request, &problem);
+    if (tome_chunks_get(tome_service_of(request)->db, TOME_OWNER_DEFAULT, id,
+                        bh_request_arena(request), &content, &error) != 0)
+        return bh_respond_failure(request, &error);
+    struct tome_answer answer;
+    tome_answer_begin(&answer);
+    tome_view_content(&answer.json, &content);
+    return tome_answer_send(request, 200, &answer);
+}
+
+/* ---- Batch ---- */
+
+static bool read_ids(const json_t *const object, int64_t *const ids, size_t *const ret_count,
+                     struct tome_problem *const problem)
+{
+    const json_t *const list = json_object_get(object, "ids");
+    if (!json_is_array(list))
+        return tome_invalid(problem, "ids", "ids takes an array of ids");
+    const size_t count = json_array_size(list);
+    if (count > BATCH_IDS_MAX)
+        return tome_invalid(problem, "ids", "ids takes at most %d ids, not %zu", BATCH_IDS_MAX,
+                            count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *const id = json_array_get(list, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 1 ||
+            json_integer_value(id) > TOME_CHUNK_ID_MAX)
+            return tome_invalid(problem, "ids", "ids[%zu] is not an id", i);
+        ids[i] = json_integer_value(id);
+    }
+    *ret_count = count;
+    return true;
+}
+
+/* The answer has the items in the order asked, so what is missing is where the two lists differ. */
+static void write_missing(struct bh_json *const json, const int64_t *const ids, const size_t count,
+                          const struct tome_contents *const found)
+{
+    size_t at = 0;
+    bh_json_kv_array(json, "missing");
+    for (size_t i = 0; i < count; i++) {
+        if (at < found->count && found->items[at].id == ids[i])
+            at++;
+        else
+            bh_json_int(json, ids[i]);
+    }
+    bh_json_array_end(json);
+}
+
+int tome_handle_content_batch(struct bh_request *const request)
+{
+    static const char *const fields[] = { "ids" };
+    json_t *BH_CLEANUP(bh_json_decref_cleanup) object = NULL;
+    struct tome_problem problem = { 0 };
+    int64_t ids[BATCH_IDS_MAX];
+    size_t count = 0;
+    if (!tome_json_object(bh_request_body(request), fields, BH_COUNT_OF(fields), &object,
+                          &problem) ||
+        !read_ids(object, ids, &count, &problem))
+        return tome_problem_send(request, &problem);
+    struct tome_contents found;
+    struct bh_error error;
+    if (tome_chunks_get_many(tome_service_of(request)->db, TOME_OWNER_DEFAULT, ids, count,
+                             bh_request_arena(request), &found, &error) != 0)
+        return bh_respond_failure(request, &error);
+    struct tome_answer answer;
+    tome_answer_begin(&answer);
+    bh_json_kv_array(&answer.json, "items");
+    for (size_t i = 0; i < found.count; i++) {
+        bh_json_object_begin(&answer.json);
+        tome_view_content(&answer.json, &found.items[i]);
+        bh_json_object_end(&answer.json);
+    }
+    bh_json_array_end(&answer.json);
+    write_missing(&answer.json, ids, count, &found);
+    return tome_answer_send(request, 200, &answer);
+}
+
+/* ---- Pages ---- */
+
+int tome_handle_page(struct bh_request *const request)
+{
+    struct tome_problem problem = { 0 };
+    struct tome_book_page page;
+    struct bh_error error;
+    int64_t book_id = 0, number = 0;
+    if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem) ||
+        !tome_path_id(request, "n", PAGE_NUMBER_MAX, &number, &problem))
+        return tome_problem_send(request, &problem);
+    if (tome_chunks_page(tome_service_of(request)->db, TOME_OWNER_DEFAULT, book_id, number,
+                         bh_request_arena(request), &page, &error) != 0)
+        return bh_respond_failure(request, &error);
+    struct tome_answer answer;
+    tome_answer_begin(&answer);
+    bh_json_kv_int(&answer.json, "book_id", book_id);
+    bh_json_kv_int(&answer.json, "page_number", number);
+    bh_json_kv_string(&answer.json, "page_label", page.page_label);
+    bh_json_kv_string(&answer.json, "page_kind", page.page_kind);
+    bh_json_kv_int(&answer.json, "page_count", page.page_count);
+    bh_json_kv_string(&answer.json, "chapter", page.chapter);
+    bh_json_kv_string(&answer.json, "text", page.text);
+    return tome_answer_send(request, 200, &answer);
+}

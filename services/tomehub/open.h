@@ -1,0 +1,15 @@
+/* Opening a library: the database, brought to the newest schema, ready for search. */
+#pragma once
+
+#include "bulkhead/db/migrate.h"
+#include "settings.h"
+
+enum tome_open {
+    TOME_OPEN_CHECKED,  /* the index must fit this program */
+    TOME_OPEN_UNCHECKED /* for repairing it */
+};
+
+/* `report` may be NULL. The caller closes *ret_db with bh_db_close. Not from a fiber. */
+int tome_open(const struct tome_settings *settings, enum tome_open how,
+              struct bh_migrate_report *report, struct bh_db **ret_db,
+              struct bh_error *reterr) BH_MUST_CHECK;

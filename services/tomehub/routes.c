@@ -1,0 +1,79 @@
+/* Which method and path lead to which handler, and what each may take. */
+#include "routes.h"
+
+#include "bulkhead/base/time.h"
+#include "handlers/handlers.h"
+
+#define JSON_BYTES_MAX 65536           /* of queries and small changes */
+#define PATCH_BYTES_MAX (256 * 1024)   /* metadata is the most of it */
+#define FORM_BYTES (UINT64_C(1) << 20) /* what a form has beside its file */
+#define LONG_US (UINT64_C(3600) * BH_SECOND_US)
+
+static struct bh_route routes[] = {
+    { .method = "GET", .pattern = "/api/search", .handler = tome_handle_search_get },
+    { .method = "POST",
+      .pattern = "/api/search",
+      .handler = tome_handle_search_post,
+      .body_maximum = JSON_BYTES_MAX },
+    { .method = "GET", .pattern = "/api/search/books", .handler = tome_handle_search_books_get },
+    { .method = "POST",
+      .pattern = "/api/search/books",
+      .handler = tome_handle_search_books_post,
+      .body_maximum = JSON_BYTES_MAX },
+
+    { .method = "GET", .pattern = "/api/content/{id}", .handler = tome_handle_content },
+    { .method = "POST",
+      .pattern = "/api/content/batch",
+      .handler = tome_handle_content_batch,
+      .body_maximum = JSON_BYTES_MAX },
+
+    { .method = "GET", .pattern = "/api/books", .handler = tome_handle_books },
+    { .method = "GET", .pattern = "/api/books/{id}", .handler = tome_handle_book },
+    { .method = "PATCH",
+      .pattern = "/api/books/{id}",
+      .handler = tome_handle_book_patch,
+      .body_maximum = PATCH_BYTES_MAX },
+    { .method = "DELETE", .pattern = "/api/books/{id}", .handler = tome_handle_book_delete },
+    { .method = "GET", .pattern = "/api/books/{id}/pages/{n}", .handler = tome_handle_page },
+    { .method = "GET",
+      .pattern = "/api/export",
+      .handler = tome_handle_export,
+      .deadline_us = LONG_US },
+
+    { .method = "POST",
+      .pattern = "/api/ingest",
+      .handler = tome_handle_ingest,
+      .deadline_us = LONG_US,
+      .stream_body = true },
+    { .method = "GET", .pattern = "/api/ingest", .handler = tome_handle_jobs },
+    { .method = "GET", .pattern = "/api/ingest/{job_id}", .handler = tome_handle_job },
+
+    { .method = "GET", .pattern = "/api/health", .handler = tome_handle_health },
+    { .method = "GET", .pattern = "/api/health/live", .handler = tome_handle_live },
+    { .method = "GET", .pattern = "/api/health/ready", .handler = tome_handle_ready },
+    { .method = "GET", .pattern = "/livez", .handler = tome_handle_live },
+    { .method = "GET", .pattern = "/readyz", .handler = tome_handle_ready },
+    { .method = "GET", .pattern = "/metrics", .handler = tome_handle_metrics },
+
+    { .method = "GET", .pattern = "/", .handler = tome_handle_site },
+    { .method = "GET", .pattern = "/tomehub/{path...}", .handler = tome_handle_site },
+    { .method = "GET", .pattern = "/shared/{path...}", .handler = tome_handle_site },
+};
+
+int tome_routes_create(const struct tome_settings *const settings,
+                       struct bh_router **const ret_router, struct bh_error *const reterr)
+{
+    struct bh_router *router = NULL;
+    for (size_t i = 0; i < BH_COUNT_OF(routes); i++)
+        if (routes[i].stream_body)
+            routes[i].body_maximum = ((uint64_t)settings->max_upload_mb << 20) + FORM_BYTES;
+    if (bh_router_create(&router) != 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for the routes");
+    const int result = bh_router_add(router, routes, BH_COUNT_OF(routes), reterr);
+    if (result != 0) {
+        bh_router_destroy(router);
+        return result;
+    }
+    *ret_router = router;
+    return 0;
+}

@@ -1,0 +1,117 @@
+/* Puts the parts together in the order in which they need each other, and takes them apart again. */
+#include "serve.h"
+
+#include <linux/limits.h>
+
+#include "bulkhead/base/metrics.h"
+#include "bulkhead/runtime/lifecycle.h"
+#include "handlers/health.h"
+#include "open.h"
+#include "routes.h"
+#include "service.h"
+
+static int on_start(void *const service, struct bh_error *const reterr)
+{
+    const struct tome_service *const self = service;
+    return tome_ingest_start(self->ingest, reterr);
+}
+
+static void on_drain(void *const service)
+{
+    const struct tome_service *const self = service;
+    tome_ingest_drain(self->ingest);
+}
+
+static void on_stop(void *const service)
+{
+    const struct tome_service *const self = service;
+    tome_ingest_stop(self->ingest);
+}
+
+/* Who may read and write a library without saying who they are must sit at this machine. */
+static int check_host(const struct tome_settings *const settings, struct bh_error *const reterr)
+{
+    return tome_settings_is_loopback(settings)
+               ? 0
+               : bh_error_set(reterr, BH_EACCESS,
+                              "HOST=%s can be reached from other machines, and there is no "
+                              "authentication: use 127.0.0.1, ::1 or localhost, and a proxy that "
+                              "authenticates in front of it",
+                              settings->host);
+}
+
+static struct bh_lifecycle_options options_of(const struct tome_settings *const settings,
+                                              const struct bh_router *const router,
+                                              struct tome_service *const service)
+{
+    struct bh_lifecycle_options options = { .host = settings->host,
+                                            .port = (unsigned)settings->port,
+                                            .loops = (unsigned)settings->loops,
+                                            .shutdown_delay_us = settings->shutdown_delay_us,
+                                            .shutdown_timeout_us = settings->shutdown_timeout_us,
+                                            .router = router,
+                                            .service = service,
+                                            .on_start = on_start,
+                                            .on_drain = on_drain,
+                                            .on_stop = on_stop };
+    bh_http_options_default(&options.http);
+    options.http.head_timeout_us = settings->http_head_timeout_us;
+    options.http.idle_timeout_us = settings->http_idle_timeout_us;
+    options.http.request_timeout_us = settings->http_request_timeout_us;
+    options.http.write_timeout_us = settings->http_write_timeout_us;
+    options.http.body_bytes_per_second = (uint64_t)settings->http_body_rate;
+    options.http.connections_maximum = (unsigned)settings->http_connections_max;
+    options.http.access_log = settings->access_log;
+    return options;
+}
+
+int tome_serve_create_ingest(const struct tome_settings *const settings, struct bh_db *const db,
+                             struct tome_ingest **const ret_ingest, struct bh_error *const reterr)
+{
+    char database_path[PATH_MAX], data_dir[PATH_MAX];
+    int result = tome_settings_database_path(settings, database_path, sizeof(database_path),
+                                             reterr);
+    if (result == 0)
+        result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
+    if (result != 0)
+        return result;
+    const struct tome_ingest_options options = {
+        .db = db,
+        .database_path = database_path,
+        .data_dir = data_dir,
+        .workers = (unsigned)settings->ingest_workers,
+        .upload_maximum = (uint64_t)settings->max_upload_mb << 20,
+        .extract_timeout_us = settings->extract_timeout_us,
+        .extract_memory = (uint64_t)settings->extract_memory_mb << 20,
+    };
+    return tome_ingest_create(&options, ret_ingest, reterr);
+}
+
+int tome_serve(const struct tome_settings *const settings, struct bh_error *const reterr)
+{
+    struct tome_service service = { .settings = settings };
+    struct bh_router *router = NULL;
+    char data_dir[PATH_MAX];
+    int result = check_host(settings, reterr);
+    if (result == 0)
+        result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
+    if (result == 0)
+        result = tome_open(settings, TOME_OPEN_CHECKED, NULL, &service.db, reterr);
+    if (result == 0)
+        result = tome_serve_create_ingest(settings, service.db, &service.ingest, reterr);
+    if (result == 0 && bh_health_create(&service.health) != 0)
+        result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
+    if (result == 0)
+        result = tome_routes_create(settings, &router, reterr);
+    if (result == 0) {
+        bh_metrics_register_process();
+        tome_health_add_checks(service.health, &service, data_dir);
+        const struct bh_lifecycle_options options = options_of(settings, router, &service);
+        result = bh_lifecycle_run(&options, reterr);
+    }
+    bh_router_destroy(router);
+    bh_health_destroy(service.health);
+    tome_ingest_destroy(service.ingest);
+    bh_db_close(service.db);
+    return result;
+}

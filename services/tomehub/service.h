@@ -1,0 +1,20 @@
+/* What every handler works with; bh_request_service gives it. Constant after start; any thread. */
+#pragma once
+
+#include "bulkhead/http/request.h"
+#include "bulkhead/http/static.h"
+#include "bulkhead/runtime/health.h"
+#include "ingest/ingest.h"
+#include "settings.h"
+
+struct tome_service {
+    const struct tome_settings *settings;
+    struct bh_db *db;
+    struct tome_ingest *ingest;
+    struct bh_health *health;
+};
+
+static inline const struct tome_service *tome_service_of(const struct bh_request *const request)
+{
+    return bh_request_service(request);
+}

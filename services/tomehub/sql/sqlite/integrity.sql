@@ -1,0 +1,2 @@
+-- One row 'ok', or what is wrong with the file.
+PRAGMA quick_check(1);
