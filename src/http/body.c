@@ -130,29 +130,30 @@ void bh_body_wait_begin(struct bh_request *const request)
             return;
     }
     request->body.waiting_since_us = bh_loop_now_us(request->http->loop);
-    bh_deadline_start(&request->http->deadlines, &connection->deadline, BH_DEADLINE_BODY);
+    /* Once begun, the check recurs by itself: bytes that drip in must not put it off. */
+    if (!connection->deadline.is_running)
+        bh_deadline_start(&request->http->deadlines, &connection->deadline, BH_DEADLINE_BODY);
     bh_connection_update_reading(connection);
 }
 
 void bh_body_wait_end(struct bh_request *const request)
 {
-    struct bh_deadline *const deadline = &request->connection->deadline;
-    if (deadline->is_running && deadline->kind == BH_DEADLINE_BODY)
-        bh_deadline_stop(deadline);
     if (request->body.waiting_since_us == 0)
         return;
     request->body.waited_us += bh_loop_now_us(request->http->loop) - request->body.waiting_since_us;
     request->body.waiting_since_us = 0;
 }
 
-bool bh_body_is_too_slow(const struct bh_request *const request, const uint64_t now_us)
+bool bh_body_is_too_slow(const struct bh_request *const request)
 {
+    if (request->body.waiting_since_us == 0)
+        return false;
+
     const struct bh_http_options *const options = request->http->options;
     if (options->body_bytes_per_second == 0)
         return false;
-    uint64_t waited_us = request->body.waited_us;
-    if (request->body.waiting_since_us > 0)
-        waited_us += now_us - request->body.waiting_since_us;
+    const uint64_t waited_us = request->body.waited_us + bh_loop_now_us(request->http->loop) -
+                               request->body.waiting_since_us;
     if (waited_us <= options->body_grace_us)
         return false;
     const double due = (double)(waited_us - options->body_grace_us) / (double)BH_SECOND_US *
@@ -166,22 +167,25 @@ bool bh_body_is_too_slow(const struct bh_request *const request, const uint64_t 
 static int wait_for_bytes(struct bh_request *const request)
 {
     const struct bh_connection *const connection = request->connection;
+    if (connection->has_finished_sending)
+        return BH_ECLOSED;
     rewind_buffer(request);
     bh_body_wait_begin(request);
     int result = 0;
     while (result == 0 && connection->state != BH_CONNECTION_CLOSED &&
            connection->body_at == connection->end && !connection->has_finished_sending &&
-           !request->body.is_too_slow) {
+           !bh_body_is_too_slow(request)) {
         request->body.reader_is_waiting = true;
         result = bh_fiber_park();
         request->body.reader_is_waiting = false;
     }
+    const bool is_too_slow = bh_body_is_too_slow(request);
     bh_body_wait_end(request);
     if (result < 0)
         return result;
     if (connection->state == BH_CONNECTION_CLOSED)
         return BH_ECANCELED;
-    if (request->body.is_too_slow)
+    if (is_too_slow)
         return BH_ETIMEDOUT;
     return connection->body_at == connection->end ? BH_ECLOSED : 0;
 }

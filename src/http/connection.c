@@ -17,6 +17,9 @@
  * moment. */
 #define NEWCOMER_US (1 * BH_SECOND_US)
 
+#define TURNED_AWAY_JSON \
+    "{\"error\":\"Service Unavailable\",\"detail\":\"No connection is left: retry\"}"
+
 /* From which states each may be entered. */
 #define FROM(state) (1u << BH_CONNECTION_##state)
 static const unsigned char allowed[] = {
@@ -167,9 +170,8 @@ void bh_connection_turn_away(struct bh_http_loop *const http, const int fd,
 {
     static const struct bh_str answer = BH_STR(
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-        "Content-Length: 83\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-        "{\"error\": \"Service Unavailable\", \"detail\": \"The server has no free connection "
-        "left.\"}");
+        "Content-Length: 71\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" TURNED_AWAY_JSON);
+    _Static_assert(sizeof(TURNED_AWAY_JSON) - 1 == 71, "its Content-Length");
     bh_metrics_add(http->metrics.turned_away, 1);
     struct bh_connection *const connection = create(http, fd, peer);
     if (!connection || bh_connection_send(connection, &answer, 1, BH_TRANSPORT_CONSTANT, NULL) < 0)
@@ -273,16 +275,18 @@ static bool advance_answered(struct bh_connection *const connection)
     connection->has_served = true;
     connection->begin = connection->body_at;
     const bool is_used_up = connection->begin == connection->end;
-    if (connection->has_finished_sending && (is_used_up || connection->close_after)) {
-        bh_connection_close(connection, false);
-    } else if (!connection->close_after) {
-        enter(connection, is_used_up ? BH_CONNECTION_IDLE : BH_CONNECTION_HEAD);
-        return !is_used_up;
-    } else if (is_used_up && !connection->is_input_unclean) {
-        bh_connection_close(connection, false);
-    } else {
-        enter(connection, BH_CONNECTION_LINGERING);
+    if (!connection->close_after && !is_used_up) {
+        enter(connection, BH_CONNECTION_HEAD);
+        return true;
     }
+    if (connection->has_finished_sending)
+        bh_connection_close(connection, false);
+    else if (connection->close_after && (!is_used_up || connection->is_input_unclean))
+        enter(connection, BH_CONNECTION_LINGERING);
+    else if (connection->close_after || bh_http_is_draining(connection->http))
+        bh_connection_close(connection, false);
+    else
+        enter(connection, BH_CONNECTION_IDLE);
     return false;
 }
 

@@ -160,18 +160,14 @@ static void head_too_slow(struct bh_connection *const connection)
 static void check_body_rate(struct bh_connection *const connection)
 {
     struct bh_request *const request = connection->request;
-    if (!bh_body_is_too_slow(request, bh_loop_now_us(connection->http->loop))) {
-        bh_deadline_start(&connection->http->deadlines, &connection->deadline, BH_DEADLINE_BODY);
+    bh_deadline_start(&connection->http->deadlines, &connection->deadline, BH_DEADLINE_BODY);
+    if (!bh_body_is_too_slow(request))
         return;
-    }
     time_out(connection, BH_HTTP_TIMEOUT_BODY);
-    bh_body_wait_end(request);
-    if (connection->state == BH_CONNECTION_BODY) {
+    if (connection->state == BH_CONNECTION_BODY)
         bh_request_refuse(request, 408, "The body arrived too slowly.");
-    } else {
-        request->body.is_too_slow = true;
-        bh_fiber_wake(request->fiber);
-    }
+    else
+        bh_fiber_wake(request->fiber); /* it looks for itself */
 }
 
 void bh_connection_deadline_expired(struct bh_deadline *const deadline)

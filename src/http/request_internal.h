@@ -47,7 +47,6 @@ struct bh_request {
         bool is_complete;          /* all of it was taken from the buffer */
         bool continue_is_due;      /* the client waits for 100 Continue */
         bool reader_is_waiting;    /* the fiber is parked for more */
-        bool is_too_slow;          /* the minimum rate was missed */
         uint64_t left;             /* LENGTH: bytes still to come */
         uint64_t received;         /* bytes of content so far */
         uint64_t waited_us;        /* for the client, before `waiting_since_us` */
@@ -98,8 +97,8 @@ bool bh_body_discard(struct bh_request *request);
 void bh_body_wait_begin(struct bh_request *request);
 void bh_body_wait_end(struct bh_request *request);
 
-/* Whether the client has been slower than the minimum rate. */
-bool bh_body_is_too_slow(const struct bh_request *request, uint64_t now_us);
+/* Whether the client, being waited for, has been slower than the minimum rate. */
+bool bh_body_is_too_slow(const struct bh_request *request);
 
 /* ---- response.c ---- */
 

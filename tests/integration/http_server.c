@@ -82,6 +82,16 @@ static int handle_wait(struct bh_request *const request)
     return bh_respond(request, 200, "text/plain", BH_STR("waited"));
 }
 
+/* Holds its loop up for ?ms=. */
+static int handle_spin(struct bh_request *const request)
+{
+    const uint64_t until_us = bh_time_now_us() +
+                              (uint64_t)query_number(request, "ms", 100) * BH_MS_US;
+    while (bh_time_now_us() < until_us)
+        continue;
+    return bh_respond(request, 200, "text/plain", BH_STR("spun"));
+}
+
 /* Sends ?bytes= in pieces of ?piece=. */
 static int handle_stream(struct bh_request *const request)
 {
@@ -256,6 +266,7 @@ static const struct bh_route routes[] = {
     { .method = "POST", .pattern = "/echo", .handler = handle_echo, .body_maximum = 100000 },
     { .method = "GET", .pattern = "/items/{id}/{name}", .handler = handle_item },
     { .method = "GET", .pattern = "/wait", .handler = handle_wait },
+    { .method = "GET", .pattern = "/spin", .handler = handle_spin },
     { .method = "GET", .pattern = "/short", .handler = handle_wait, .deadline_us = 200000 },
     { .method = "GET", .pattern = "/stream", .handler = handle_stream },
     { .method = "GET", .pattern = "/events", .handler = handle_events },

@@ -1,0 +1,55 @@
+"""Fixtures for the tests of single layers: the HTTP layer's own test server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.http import RawHttp
+from support.server import Server, ServerOptions
+
+
+@pytest.fixture(scope="session")
+def http_binary(build_dir: Path) -> Path:
+    """The program tests/integration/http_server.c."""
+    return build_dir / "tests" / "integration" / "http_server"
+
+
+@pytest.fixture
+def start_http(http_binary: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts the test server: `start_http(HEAD_TIMEOUT=200)`; times in ms.
+
+    Each server still running at the end must leave with exit status 0 on SIGTERM.
+    """
+    servers: list[Server] = []
+
+    def start(**settings: object) -> Server:
+        directory = tmp_path / "http"
+        directory.mkdir(exist_ok=True)
+        texts = {name: str(value) for name, value in settings.items()}
+        server = Server(ServerOptions(http_binary, directory, texts, arguments=()))
+        servers.append(server)
+        server.start()
+        return server
+
+    try:
+        yield start
+        for server in servers:
+            server.finish()
+    finally:
+        for server in servers:
+            server.kill()
+
+
+@pytest.fixture
+def http_server(start_http: Callable[..., Server]) -> Server:
+    """A test server with the default limits."""
+    return start_http()
+
+
+@pytest.fixture
+def http_raw(http_server: Server) -> RawHttp:
+    """Sends bytes as they are to the test server."""
+    return RawHttp(http_server.port)

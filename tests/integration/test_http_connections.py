@@ -1,0 +1,406 @@
+"""The HTTP layer: deadlines, slow and leaving clients, limits, drain."""
+
+from __future__ import annotations
+
+import http.client
+import resource
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.http import RawConnection, RawHttp
+from support.http_layer import counts, get, metric, wait_until
+from support.process import run_command
+from support.server import Server
+
+MEGABYTE = 1 << 20
+
+
+def seconds_until_closed(connection: RawConnection) -> float:
+    start = time.monotonic()
+    connection.read_to_end()
+    return time.monotonic() - start
+
+
+# ---- Deadlines ----
+
+
+def test_a_silent_client_is_closed(start_http: Callable[..., Server]) -> None:
+    server = start_http(HEAD_TIMEOUT=300)
+    with RawHttp(server.port).connect() as connection:
+        assert 0.2 < seconds_until_closed(connection) < 2
+    assert metric(server, 'http_connection_timeouts_total{waiting_for="head"}') == 1
+
+
+def test_a_dripping_head_does_not_push_its_deadline(start_http: Callable[..., Server]) -> None:
+    server = start_http(HEAD_TIMEOUT=400)
+    with RawHttp(server.port).connect(timeout=0.05) as connection:
+        start = time.monotonic()
+        answer = b""
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
+        while not answer and time.monotonic() - start < 10:
+            connection.send(b"a")
+            try:
+                answer = connection.read_some()
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"Connection: close" in answer
+        assert 0.3 < time.monotonic() - start < 2
+
+
+def test_an_idle_client_is_closed(start_http: Callable[..., Server]) -> None:
+    server = start_http(IDLE_TIMEOUT=300)
+    with RawHttp(server.port).connect() as connection:
+        for _ in range(3):
+            connection.send(get("/api/health/live"))
+            assert connection.read_answer().status == 200
+            time.sleep(0.15)
+        assert seconds_until_closed(connection) < 2
+
+
+def test_the_second_request_has_a_deadline_of_its_own(start_http: Callable[..., Server]) -> None:
+    server = start_http(HEAD_TIMEOUT=300)
+    with RawHttp(server.port).connect() as connection:
+        connection.send(get("/wait?ms=400"))
+        assert connection.read_answer().status == 200
+        connection.send(b"GET / HT")
+        start = time.monotonic()
+        assert connection.read_answer().status == 408
+        assert 0.2 < time.monotonic() - start < 2
+
+
+# ---- Slow readers ----
+
+
+def test_a_stalled_reader_stops_production_and_resumes(http_server: Server) -> None:
+    size = 60 * MEGABYTE
+    before = http_server.rss_bytes()
+    with RawHttp(http_server.port).connect() as connection:
+        connection.send(get(f"/stream?bytes={size}&piece=5000", "Connection: close"))
+        last = -1
+        while (streamed := counts(http_server)["streamed"]) != last:
+            last = streamed
+            time.sleep(0.1)
+        kernel = 12 * MEGABYTE  # what its two socket buffers may hold
+        assert last < kernel
+        assert http_server.rss_bytes() - before < 2 * MEGABYTE
+        got = 0
+        while more := connection.read_some():
+            got += more.count(b"x")
+    assert size <= got <= size + 10  # and those in the head
+    assert counts(http_server)["streamed"] == size
+
+
+def test_a_reader_that_never_reads_is_closed(start_http: Callable[..., Server]) -> None:
+    server = start_http(WRITE_TIMEOUT=400)
+    for path in (f"/stream?bytes={80 * MEGABYTE}", f"/body?bytes={30 * MEGABYTE}"):
+        name = 'http_connection_timeouts_total{waiting_for="reader"}'
+        before = metric(server, name)
+        with RawHttp(server.port).connect() as connection:
+            connection.send(get(path))
+            wait_until(lambda: metric(server, name) == before + 1, 5)
+            with pytest.raises(ConnectionError):
+                connection.read_answer()
+    assert counts(server)["canceled"] == 1
+
+
+def test_a_slow_reader_that_reads_on_is_served(start_http: Callable[..., Server]) -> None:
+    server = start_http(WRITE_TIMEOUT=500)
+    size = 16 * MEGABYTE
+    with RawHttp(server.port).connect() as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.send(get(f"/body?bytes={size}"))
+        got = 0
+        start = time.monotonic()
+        while time.monotonic() - start < 2:
+            got += len(connection.socket.recv(100000))
+            time.sleep(0.02)
+        assert got < size, "too fast to tell anything"
+        while got < size:
+            more = len(connection.read_some())
+            assert more, "closed in mid-answer"
+            got += more
+
+
+# ---- Leaving clients ----
+
+
+@pytest.mark.parametrize("path", ["/wait?ms=20000", "/events?ms=20000"])
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_a_client_that_leaves_cancels_its_handler(
+    http_server: Server, path: str, leave: str
+) -> None:
+    with RawHttp(http_server.port).connect() as connection:
+        connection.send(get(path))
+        time.sleep(0.1)
+        assert counts(http_server)["canceled"] == 0
+        if leave == "close":
+            connection.socket.close()
+        else:
+            connection.reset()
+        took = wait_until(lambda: counts(http_server)["canceled"] == 1)
+        assert took < 1
+    assert metric(http_server, "http_requests_abandoned_total") == 1
+
+
+def test_a_client_that_leaves_after_pipelining_is_noticed(http_server: Server) -> None:
+    with RawHttp(http_server.port).connect() as connection:
+        connection.send(get("/wait?ms=20000") + get("/wait?ms=20000") * 10)
+        wait_until(lambda: counts(http_server)["waiting"] == 1)
+        connection.socket.close()
+        assert wait_until(lambda: counts(http_server)["canceled"] == 1) < 1
+    assert counts(http_server)["waiting"] == 0
+
+
+def test_a_client_that_only_ends_its_sending_gets_prompt_answers(http_server: Server) -> None:
+    raw = RawHttp(http_server.port)
+    with raw.connect() as connection:
+        connection.send(get("/api/health/live") + get("/wait?ms=10") + get("/echo?q=last"))
+        connection.end_sending()
+        assert connection.read_answer().status == 200
+        assert connection.read_answer().body == b"waited"
+        assert connection.read_answer().json["q"] == "last"
+        assert connection.read_to_end() == b""
+    with raw.connect() as connection:
+        connection.send(get("/wait?ms=20000"))
+        connection.end_sending()
+        assert seconds_until_closed(connection) < 1
+
+
+def test_an_aborted_stream_is_seen_as_broken(http_raw: RawHttp) -> None:
+    for version in ("1.1", "1.0"):
+        with http_raw.connect() as connection:
+            connection.send(get("/aborted", version=version))
+            with pytest.raises((ConnectionError, ValueError)):
+                connection.read_answer()
+                raise ConnectionError if connection.socket.recv(1) == b"" else AssertionError
+
+
+def test_events_arrive_while_the_handler_waits(http_raw: RawHttp) -> None:
+    with http_raw.connect(timeout=2) as connection:
+        connection.send(get("/events?ms=1000"))
+        start = time.monotonic()
+        data = b""
+        while b"first\n" not in data:
+            data += connection.read_some()
+        assert time.monotonic() - start < 0.8
+
+
+# ---- Limits ----
+
+
+def test_connections_past_the_limit_get_503(start_http: Callable[..., Server]) -> None:
+    server = start_http(CONNECTIONS_MAXIMUM=20)
+    raw = RawHttp(server.port)
+    wait_until(lambda: metric(server, "http_connections_open") == 1)
+    held = [raw.connect() for _ in range(20)]
+    for connection in held:
+        connection.send(get("/api/health/live"))
+    answers = [connection.read_answer() for connection in held]
+    late = raw.connect()
+    answer = late.read_answer()
+    assert answer.status == 503
+    assert answer.json["error"] == "Service Unavailable"
+    assert answer.headers["connection"] == "close"
+    assert late.read_to_end() == b""
+    assert sum(answer.status == 200 for answer in answers) == 20
+    for connection in held:
+        connection.socket.close()
+
+    def is_served_again() -> bool:
+        with raw.connect() as connection:
+            connection.send(get("/api/health/live"))
+            try:
+                return connection.read_answer().status == 200
+            except ConnectionError:
+                return False
+
+    wait_until(is_served_again)
+
+
+def test_running_out_of_descriptors_neither_spins_nor_stops(
+    start_http: Callable[..., Server],
+) -> None:
+    server = start_http()
+    raw = RawHttp(server.port)
+    limit = server.open_files() + 10
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    held = [raw.connect() for _ in range(30)]
+    server.wait_log("cannot accept connections")
+    with open(f"/proc/{server.pid}/stat", encoding="ascii") as stat:
+        before = sum(int(field) for field in stat.read().split()[13:15])
+    time.sleep(0.5)
+    with open(f"/proc/{server.pid}/stat", encoding="ascii") as stat:
+        spent = sum(int(field) for field in stat.read().split()[13:15]) - before
+    assert spent < 10, "clock ticks of 10 ms in half a second"
+    assert server.log().count("cannot accept connections") < 5
+    for connection in held:
+        connection.send(get("/api/health/live"))
+    for connection in held[:5]:
+        connection.socket.close()
+    served = 0
+    for connection in held[5:]:
+        connection.socket.settimeout(5)
+        assert connection.read_answer().status == 200
+        connection.socket.close()
+        served += 1
+    assert served == 25
+
+
+def test_ten_thousand_idle_connections_take_little_memory(
+    start_http: Callable[..., Server]
+) -> None:
+    count = 10000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count + 500:
+        pytest.skip("the limit of open files is too low on this machine")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 500), hard))
+    try:
+        server = start_http()
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (count + 500, hard))
+        base = server.rss_bytes()
+        held = []
+        for number in range(count):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(get("/api/health/live"))
+            held.append(connection)
+            if number % 100 == 99:
+                for waiting in held[-100:]:
+                    assert waiting.recv(4096).startswith(b"HTTP/1.1 200")
+        rss = server.rss_bytes()
+        sanitized = "sanitize" in server.options.binary.as_posix() or any(
+            name in server.options.binary.as_posix() for name in ("asan", "tsan")
+        )
+        if not sanitized:
+            assert rss < 60 * MEGABYTE
+            assert (rss - base) / count < 1024
+        for connection in held[::100]:
+            connection.sendall(get("/api/health/live"))
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        for connection in held:
+            connection.close()
+        wait_until(lambda: metric(server, "http_connections_open") == 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_port_in_use_is_refused_clearly(
+    http_server: Server, http_binary: Path, tmp_path: Path
+) -> None:
+    result = run_command(http_binary, tmp_path, (), {"PORT": str(http_server.port)})
+    assert result.status == 1
+    assert f"port {http_server.port} on 127.0.0.1 is in use: stop the program" in result.stderr
+
+
+# ---- Leaving gracefully ----
+
+
+def test_drain_finishes_what_is_in_flight(http_server: Server) -> None:
+    raw = RawHttp(http_server.port)
+    busy = raw.connect()
+    busy.send(get("/wait?ms=500"))
+    streaming = raw.connect()
+    streaming.send(get("/events?ms=500"))
+    idle = raw.connect()
+    idle.send(get("/api/health/live"))
+    idle.read_answer()
+    wait_until(lambda: counts(http_server)["waiting"] == 1)
+    http_server.terminate()
+    assert seconds_until_closed(idle) < 0.4
+    answer = busy.read_answer()
+    assert answer.body == b"waited"
+    assert answer.headers["connection"] == "close"
+    assert busy.read_to_end() == b""
+    assert streaming.read_answer().body == b"first\nsecond\n"
+    assert http_server.wait_exit() == 0
+    with pytest.raises(ConnectionRefusedError):
+        raw.connect()
+
+
+def test_drain_ends_what_does_not_end(start_http: Callable[..., Server]) -> None:
+    server = start_http(SHUTDOWN_TIMEOUT=500)
+    connection = RawHttp(server.port).connect()
+    connection.send(get("/wait?ms=60000"))
+    wait_until(lambda: counts(server)["waiting"] == 1)
+    start = time.monotonic()
+    server.terminate()
+    assert server.wait_exit() == 0
+    assert 0.4 < time.monotonic() - start < 3
+
+
+def test_what_waits_in_the_accept_queue_is_served(start_http: Callable[..., Server]) -> None:
+    server = start_http(LOOPS=1)
+    port = server.port
+    raw = RawHttp(port)
+    with raw.connect() as blocker:
+        blocker.send(get("/spin?ms=400"))
+        time.sleep(0.1)
+        waiting = [raw.connect() for _ in range(50)]
+        for connection in waiting:
+            connection.send(get("/api/health/live"))
+        server.terminate()
+        for connection in waiting:
+            answer = connection.read_answer()
+            assert answer.status == 200
+            assert answer.headers["connection"] == "close"
+        assert blocker.read_answer().status == 200
+    assert server.wait_exit() == 0
+
+
+class Load(threading.Thread):
+    """Requests in a loop until the server closes the door; counts what was lost."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+        self.served = 0
+        self.lost: list[str] = []
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection = socket.create_connection(("127.0.0.1", self.port), 10)
+            except ConnectionRefusedError:
+                return
+            except OSError as error:
+                self.lost.append(f"connect: {error}")
+                return
+            with connection:
+                if not self.converse(connection):
+                    return
+
+    def converse(self, connection: socket.socket) -> bool:
+        """Requests on one connection until the server says close; False: something was lost."""
+        while True:
+            readable, _, _ = select.select([connection], [], [], 0)
+            if readable:
+                return True  # closed while idle: no request was on its way
+            try:
+                connection.sendall(get("/wait?ms=3"))
+                response = http.client.HTTPResponse(connection)
+                response.begin()
+                response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(f"after {self.served}: {error!r}")
+                return False
+            self.served += 1
+            if response.will_close:
+                return True
+
+
+def test_no_request_is_lost_when_leaving_under_load(http_server: Server) -> None:
+    clients = [Load(http_server.port) for _ in range(20)]
+    for client in clients:
+        client.start()
+    wait_until(lambda: sum(client.served for client in clients) > 500)
+    http_server.terminate()
+    for client in clients:
+        client.join(30)
+    assert [client.lost for client in clients if client.lost] == []
+    assert http_server.wait_exit() == 0
