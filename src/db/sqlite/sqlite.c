@@ -318,15 +318,15 @@ struct many {
     const struct bh_statement *statement;
     const struct bh_db_value *parameters;
     size_t parameter_count, row_count;
-    int64_t *changes;
+    int64_t changes;
 };
 
 static int run_many(struct bh_sqlite_session *const session, void *const argument,
                     struct bh_error *const reterr)
 {
-    const struct many *const many = argument;
+    struct many *const many = argument;
     return bh_sqlite_query_many(session, many->statement, many->parameters, many->parameter_count,
-                                many->row_count, many->changes, reterr);
+                                many->row_count, &many->changes, reterr);
 }
 
 static int transaction_many(struct bh_db_transaction *const base,
@@ -335,8 +335,12 @@ static int transaction_many(struct bh_db_transaction *const base,
                             const size_t parameter_count, const size_t row_count,
                             int64_t *const ret_changes, struct bh_error *const reterr)
 {
-    struct many many = { statement, parameters, parameter_count, row_count, ret_changes };
-    return transaction_call(transaction_of(base), statement->name, run_many, &many, reterr);
+    struct many many = { statement, parameters, parameter_count, row_count, 0 };
+    const int result = transaction_call(transaction_of(base), statement->name, run_many, &many,
+                                        reterr);
+    if (!result && ret_changes)
+        *ret_changes = many.changes;
+    return result;
 }
 
 static const char *migration_text(const struct bh_migration *const migration)

@@ -99,18 +99,18 @@ static int switch_to_wal(sqlite3 *const connection, bool *const ret_is_wal)
     return result == SQLITE_ROW ? SQLITE_OK : result;
 }
 
-static const char pragmas_of_all[] =
-    "PRAGMA synchronous = NORMAL;" /* WAL: safe against corruption; the log is synced with each
-                                      checkpoint */
-    "PRAGMA temp_store = MEMORY;"
-    "PRAGMA secure_delete = FAST;"
-    "PRAGMA cell_size_check = ON;";
+/* No mmap_size: a failing disk would raise SIGBUS instead of an error, and each reader's map would
+ * count as resident memory again; it made point queries 5 to 15 % and full-text search 0 % faster. */
+static const char pragmas_of_all[] = "PRAGMA synchronous = NORMAL;"
+                                     "PRAGMA temp_store = MEMORY;"
+                                     "PRAGMA secure_delete = FAST;"
+                                     "PRAGMA cell_size_check = ON;";
 
 static const char pragmas_of_readers[] = "PRAGMA query_only = ON;"
-                                         "PRAGMA cache_size = -8192;"     /* KiB */
-                                         "PRAGMA mmap_size = 268435456;"; /* bytes */
-static const char pragmas_of_writer[] = "PRAGMA cache_size = -16384;"     /* KiB */
-                                        "PRAGMA wal_autocheckpoint = 0;"  /* the lane does it */
+                                         "PRAGMA cache_size = -8192;"; /* KiB */
+
+static const char pragmas_of_writer[] = "PRAGMA cache_size = -16384;"    /* KiB */
+                                        "PRAGMA wal_autocheckpoint = 0;" /* the session does it */
                                         "PRAGMA journal_size_limit = 67108864;"; /* bytes */
 
 static int configure(sqlite3 *const connection, const bool writer, bool *const ret_is_wal)
