@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "fuzz": (*SANITIZED, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true"),
 }
 COMPILERS = {"fuzz": "clang"}
+COMPLAINT = re.compile(r"^.*(?:error|warning|undefined reference): .*$", re.MULTILINE)
+COMPLAINTS_SHOWN = 40
 
 
 def folder(context: Context, variant: str) -> Path:
@@ -30,9 +33,10 @@ def build(context: Context, variant: str) -> Result:
     status = configure(context, variant, log)
     if status == 0:
         status = context.run(["ninja", "-C", path], log, timeout_s=1800)
-    is_clean = status == 0 and " warning: " not in log.read_text(errors="replace")
+    complaints = COMPLAINT.findall(log.read_text(errors="replace"))
     result = Result()
-    result.add(f"build {variant}", is_clean, tail(log))
+    is_clean = status == 0 and not complaints
+    result.add(f"build {variant}", is_clean, "\n".join(complaints[:COMPLAINTS_SHOWN]) or tail(log))
     return result
 
 
