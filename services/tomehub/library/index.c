@@ -1,0 +1,408 @@
+/*
+ * The index. A batch holds the parameters of the statements that write it, so that nothing is left
+ * to do in the transaction but to run them.
+ */
+#include "library/index.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/buf.h"
+#include "bulkhead/base/log.h"
+#include "library/score.h"
+#include "tomehub_sql.h"
+
+#define BATCH_MAGIC UINT32_C(0x746f6d49)
+#define BATCH_CHUNKS_MAX 4096
+#define BATCH_TEXT_MAX (512U << 20)
+#define CHUNK_COLUMNS 4
+
+/* A word's place in the vocabulary: what spelling is compared with. */
+#define WORD_CHARACTERS_MIN 4
+#define WORD_BYTES_MAX 48
+
+/* A range of the batch's text; becomes a pointer when the text has stopped growing. */
+struct span {
+    size_t start, size;
+};
+
+/* A set of words, as offsets into the batch's text. */
+struct word_set {
+    struct span *slots; /* size 0: empty */
+    size_t capacity;    /* a power of two */
+    size_t count;
+};
+
+struct tome_index_batch {
+    BH_MAGIC_FIELD;
+    int64_t book_id, first_ordinal;
+    size_t chunk_count, word_count;
+    struct bh_buf text;         /* all words */
+    struct bh_db_value *chunks; /* CHUNK_COLUMNS each */
+    struct bh_db_value *words;  /* in byte order */
+    uint8_t *lengths;           /* one for each ordinal from the first to the last */
+    size_t length_count;
+};
+
+/* ---- Preparing ---- */
+
+static bool is_vocabulary(const struct bh_str form)
+{
+    if (form.size < WORD_CHARACTERS_MIN || form.size > WORD_BYTES_MAX)
+        return false;
+    size_t characters = 0;
+    for (size_t i = 0; i < form.size; i++) {
+        const unsigned char byte = (unsigned char)form.data[i];
+        if (byte == '.' || (byte >= '0' && byte <= '9'))
+            return false;
+        characters += (byte & 0xc0) != 0x80;
+    }
+    return characters >= WORD_CHARACTERS_MIN;
+}
+
+static size_t find_slot(const struct word_set *const set, const char *const text,
+                        const struct span word)
+{
+    size_t slot = (size_t)XXH3_64bits(text + word.start, word.size) & (set->capacity - 1);
+    while (set->slots[slot].size != 0 &&
+           (set->slots[slot].size != word.size ||
+            memcmp(text + set->slots[slot].start, text + word.start, word.size) != 0))
+        slot = (slot + 1) & (set->capacity - 1);
+    return slot;
+}
+
+static int set_grow(struct word_set *const set, const char *const text)
+{
+    struct word_set larger = { .capacity = set->capacity > 0 ? set->capacity * 2 : 1024 };
+    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+    if (larger.slots == NULL)
+        return BH_ENOMEM;
+    for (size_t i = 0; i < set->capacity; i++)
+        if (set->slots[i].size != 0)
+            larger.slots[find_slot(&larger, text, set->slots[i])] = set->slots[i];
+    larger.count = set->count;
+    free(set->slots);
+    *set = larger;
+    return 0;
+}
+
+static int set_add(struct word_set *const set, const char *const text, const struct span word)
+{
+    if (set->count * 2 >= set->capacity && set_grow(set, text) < 0)
+        return BH_ENOMEM;
+    const size_t slot = find_slot(set, text, word);
+    if (set->slots[slot].size == 0) {
+        set->slots[slot] = word;
+        set->count++;
+    }
+    return 0;
+}
+
+static void append_word(struct bh_buf *const buf, const struct bh_str word)
+{
+    bh_buf_append_str(buf, word);
+    bh_buf_append_byte(buf, ' ');
+}
+
+/* Forms go to `forms`, stems that differ to `stems` (which may not be the same). Returns the number
+ * of words. `words` (may be NULL) takes those fit for the vocabulary, as spans of `forms`. */
+static uint32_t analyse(struct tome_analyzer *const analyzer, const enum tome_language language,
+                        const struct bh_str text, struct bh_buf *const forms,
+                        struct bh_buf *const stems, struct word_set *const words,
+                        int *const ret_result)
+{
+    uint32_t count = 0;
+    struct tome_token token;
+    tome_analyzer_begin(analyzer, text);
+    while (tome_analyzer_next(analyzer, &token)) {
+        count++;
+        const struct span span = { forms->size, token.form.size };
+        append_word(forms, token.form);
+        if (bh_buf_error(forms) != 0)
+            break;
+        if (words != NULL && is_vocabulary(token.form) && set_add(words, forms->data, span) < 0)
+            *ret_result = BH_ENOMEM;
+        const struct bh_str stem = tome_analyzer_stem(analyzer, &token, language);
+        if (!bh_str_equal(stem, token.form))
+            append_word(stems, stem);
+    }
+    return count;
+}
+
+struct preparation {
+    struct tome_analyzer *analyzer;
+    enum tome_language language;
+    struct tome_index_batch *batch;
+    struct bh_buf stems; /* of the chunk at hand */
+    struct word_set words;
+    struct span (*columns)[CHUNK_COLUMNS - 1];
+};
+
+static int prepare_chunk(struct preparation *const preparation, const size_t index,
+                         const struct tome_index_chunk *const chunk)
+{
+    struct tome_index_batch *const batch = preparation->batch;
+    struct bh_buf *const text = &batch->text;
+    struct bh_buf *const stems = &preparation->stems;
+    struct span *const columns = preparation->columns[index];
+    int result = 0;
+
+    bh_buf_clear(stems);
+    columns[0].start = text->size;
+    const uint32_t words = analyse(preparation->analyzer, preparation->language, chunk->content,
+                                   text, stems, &preparation->words, &result);
+    columns[0].size = text->size - columns[0].start;
+    columns[1] = (struct span){ text->size, stems->size };
+    bh_buf_append_str(text, bh_buf_peek(stems));
+
+    bh_buf_clear(stems);
+    columns[2].start = text->size;
+    analyse(preparation->analyzer, preparation->language, chunk->heading, text, stems, NULL,
+            &result);
+    bh_buf_append_str(text, bh_buf_peek(stems));
+    columns[2].size = text->size - columns[2].start;
+
+    const int64_t ordinal = chunk->id & ((INT64_C(1) << TOME_ORDINAL_BITS) - 1);
+    batch->lengths[ordinal - batch->first_ordinal] = tome_score_length_code(words);
+    batch->chunks[index * CHUNK_COLUMNS] = bh_db_int(chunk->id);
+    if (result == 0 && (bh_buf_error(text) != 0 || bh_buf_error(stems) != 0))
+        result = BH_ENOMEM;
+    return result;
+}
+
+static int compare_words(const void *const a, const void *const b)
+{
+    const struct bh_db_value *const left = a;
+    const struct bh_db_value *const right = b;
+    return bh_str_compare(left->text, right->text);
+}
+
+/* Turns spans into values now that the text stays where it is. */
+static int finish_values(struct preparation *const preparation)
+{
+    struct tome_index_batch *const batch = preparation->batch;
+    const char *const text = batch->text.data;
+    for (size_t i = 0; i < batch->chunk_count; i++)
+        for (size_t j = 0; j < CHUNK_COLUMNS - 1; j++) {
+            const struct span span = preparation->columns[i][j];
+            const struct bh_str value = { span.size > 0 ? text + span.start : "", span.size };
+            batch->chunks[i * CHUNK_COLUMNS + 1 + j] = bh_db_text(value);
+        }
+
+    const struct word_set *const words = &preparation->words;
+    batch->words = calloc(words->count + 1, sizeof(*batch->words));
+    if (batch->words == NULL)
+        return BH_ENOMEM;
+    for (size_t i = 0; i < words->capacity; i++)
+        if (words->slots[i].size != 0)
+            batch->words[batch->word_count++] = bh_db_text(
+                (struct bh_str){ text + words->slots[i].start, words->slots[i].size });
+    qsort(batch->words, batch->word_count, sizeof(*batch->words), compare_words);
+    return 0;
+}
+
+static int create_batch(const struct tome_index_chunk *const chunks, const size_t chunk_count,
+                        struct tome_index_batch **const ret_batch)
+{
+    struct tome_index_batch *const batch = calloc(1, sizeof(*batch));
+    if (batch == NULL)
+        return BH_ENOMEM;
+    batch->magic = BATCH_MAGIC;
+    bh_buf_init(&batch->text, BATCH_TEXT_MAX);
+    const int64_t ordinal_mask = (INT64_C(1) << TOME_ORDINAL_BITS) - 1;
+    batch->book_id = chunks[0].id >> TOME_ORDINAL_BITS;
+    batch->first_ordinal = chunks[0].id & ordinal_mask;
+    batch->chunk_count = chunk_count;
+    batch->length_count = (size_t)(chunks[chunk_count - 1].id - chunks[0].id + 1);
+    batch->chunks = calloc(chunk_count, CHUNK_COLUMNS * sizeof(*batch->chunks));
+    batch->lengths = calloc(batch->length_count, 1);
+    if (batch->chunks == NULL || batch->lengths == NULL) {
+        tome_index_batch_destroy(batch);
+        return BH_ENOMEM;
+    }
+    *ret_batch = batch;
+    return 0;
+}
+
+int tome_index_prepare(struct tome_analyzer *const analyzer, const enum tome_language language,
+                       const struct tome_index_chunk *const chunks, const size_t chunk_count,
+                       struct tome_index_batch **const ret_batch, struct bh_error *const reterr)
+{
+    bh_assert(chunk_count > 0 && chunk_count <= BATCH_CHUNKS_MAX);
+    for (size_t i = 1; i < chunk_count; i++)
+        bh_assert(chunks[i].id > chunks[i - 1].id &&
+                  chunks[i].id >> TOME_ORDINAL_BITS == chunks[0].id >> TOME_ORDINAL_BITS);
+
+    struct preparation preparation = { .analyzer = analyzer, .language = language };
+    bh_buf_init(&preparation.stems, BATCH_TEXT_MAX);
+    preparation.columns = calloc(chunk_count, sizeof(*preparation.columns));
+    int result = preparation.columns == NULL ? BH_ENOMEM : 0;
+    if (result == 0)
+        result = create_batch(chunks, chunk_count, &preparation.batch);
+    for (size_t i = 0; i < chunk_count && result == 0; i++)
+        result = prepare_chunk(&preparation, i, &chunks[i]);
+    if (result == 0)
+        result = finish_values(&preparation);
+    free(preparation.columns);
+    free(preparation.words.slots);
+    bh_buf_fini(&preparation.stems);
+    if (result < 0) {
+        tome_index_batch_destroy(preparation.batch);
+        return bh_error_set(reterr, result, "no memory to index %zu chunks", chunk_count);
+    }
+    *ret_batch = preparation.batch;
+    return 0;
+}
+
+void tome_index_batch_destroy(struct tome_index_batch *const batch)
+{
+    if (batch == NULL)
+        return;
+    bh_magic_check(batch, BATCH_MAGIC);
+    bh_buf_fini(&batch->text);
+    free(batch->chunks);
+    free(batch->words);
+    free(batch->lengths);
+    batch->magic = 0;
+    free(batch);
+}
+
+/* ---- Writing ---- */
+
+/* A statement of words: owner, word and, with `as_query`, the word as an FTS5 query. */
+static int write_words(struct bh_db_transaction *const transaction,
+                       const struct bh_statement *const statement, const int64_t owner_id,
+                       const struct tome_index_batch *const batch, const bool as_query,
+                       struct bh_error *const reterr)
+{
+    if (batch->word_count == 0)
+        return 0;
+    const size_t columns = as_query ? 3 : 2;
+    struct bh_buf queries BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&queries, BATCH_TEXT_MAX);
+    if (as_query)
+        for (size_t i = 0; i < batch->word_count; i++)
+            bh_buf_printf(&queries, "body:\"%.*s\"", BH_STR_ARGS(batch->words[i].text));
+    struct bh_db_value *const values = calloc(batch->word_count, columns * sizeof(*values));
+    int result = values == NULL || bh_buf_error(&queries) != 0 ? BH_ENOMEM : 0;
+    size_t offset = 0;
+    for (size_t i = 0; i < batch->word_count && result == 0; i++) {
+        const struct bh_str word = batch->words[i].text;
+        values[i * columns] = bh_db_int(owner_id);
+        values[i * columns + 1] = bh_db_text(word);
+        if (as_query) {
+            const size_t size = word.size + sizeof("body:\"\"") - 1;
+            values[i * columns + 2] = bh_db_text((struct bh_str){ queries.data + offset, size });
+            offset += size;
+        }
+    }
+    if (result == 0)
+        result = bh_db_transaction_many(transaction, statement, values, columns, batch->word_count,
+                                        NULL, reterr);
+    else
+        bh_error_set(reterr, result, "no memory for the words of %zu chunks", batch->chunk_count);
+    free(values);
+    return result;
+}
+
+int tome_index_add(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                   const struct tome_index_batch *const batch, struct bh_error *const reterr)
+{
+    bh_magic_check(batch, BATCH_MAGIC);
+    int result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_ADD, batch->chunks,
+                                        CHUNK_COLUMNS, batch->chunk_count, NULL, reterr);
+    if (result == 0)
+        result = write_words(transaction, &TOME_SQL_INDEX_WORD_ADD, owner_id, batch, false, reterr);
+    if (result < 0)
+        return result;
+    const struct bh_db_value lengths[] = {
+        bh_db_int(batch->book_id),
+        bh_db_int(batch->first_ordinal),
+        bh_db_blob((struct bh_str){ (const char *)batch->lengths, batch->length_count }),
+    };
+    return bh_db_transaction_many(transaction, &TOME_SQL_INDEX_LENGTHS_SET, lengths,
+                                  BH_COUNT_OF(lengths), 1, NULL, reterr);
+}
+
+int tome_index_remove(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                      const struct tome_index_batch *const batch, struct bh_error *const reterr)
+{
+    bh_magic_check(batch, BATCH_MAGIC);
+    const int result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_REMOVE,
+                                              batch->chunks, CHUNK_COLUMNS, batch->chunk_count,
+                                              NULL, reterr);
+    if (result < 0)
+        return result;
+    return write_words(transaction, &TOME_SQL_INDEX_WORD_REMOVE, owner_id, batch, true, reterr);
+}
+
+/* Forms and stems of a title or a name, in `buf`. */
+static void analyse_name(struct tome_analyzer *const analyzer, const enum tome_language language,
+                         const struct bh_str name, struct bh_buf *const buf)
+{
+    struct bh_buf stems BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&stems, BATCH_TEXT_MAX);
+    int result = 0;
+    bh_buf_clear(buf);
+    analyse(analyzer, language, name, buf, &stems, NULL, &result);
+    bh_buf_append_str(buf, bh_buf_peek(&stems));
+    if (bh_buf_error(&stems) != 0)
+        buf->error = bh_buf_error(&stems);
+}
+
+static int set_book(struct bh_db_transaction *const transaction,
+                    struct tome_analyzer *const analyzer, const enum tome_language language,
+                    const int64_t book_id, const struct bh_str title, const struct bh_str author,
+                    struct bh_error *const reterr)
+{
+    struct bh_buf title_words BH_CLEANUP(bh_buf_fini_cleanup);
+    struct bh_buf author_words BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&title_words, BATCH_TEXT_MAX);
+    bh_buf_init(&author_words, BATCH_TEXT_MAX);
+    analyse_name(analyzer, language, title, &title_words);
+    analyse_name(analyzer, TOME_LANGUAGE_NONE, author, &author_words); /* names have no stems */
+    if (bh_buf_error(&title_words) != 0 || bh_buf_error(&author_words) != 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for the words of a title");
+    const struct bh_db_value values[] = {
+        bh_db_int(book_id),
+        bh_db_text(bh_buf_peek(&title_words)),
+        bh_db_text(bh_buf_peek(&author_words)),
+    };
+    return bh_db_transaction_many(transaction, &TOME_SQL_INDEX_BOOK_SET, values,
+                                  BH_COUNT_OF(values), 1, NULL, reterr);
+}
+
+int tome_index_set_book(struct bh_db_transaction *const transaction,
+                        struct tome_analyzer *const analyzer, const int64_t owner_id,
+                        const int64_t book_id, const struct bh_str title,
+                        const struct bh_str author, struct bh_error *const reterr)
+{
+    struct bh_arena *arena BH_CLEANUP(bh_arena_destroy_cleanup) = NULL;
+    if (bh_arena_create(4096, &arena) < 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory to index a title");
+    const struct bh_db_value key[] = { bh_db_int(owner_id), bh_db_int(book_id) };
+    struct bh_db_rows rows;
+    const int result = bh_db_transaction_query(transaction, &TOME_SQL_INDEX_BOOK_LANGUAGE, key,
+                                               BH_COUNT_OF(key), arena, &rows, reterr);
+    if (result < 0)
+        return result;
+    if (rows.row_count == 0)
+        return bh_error_set(reterr, BH_ENOTFOUND, "there is no book %lld", (long long)book_id);
+    const enum tome_language language = tome_language_from_code(bh_db_text_at(&rows, 0, 0));
+    return set_book(transaction, analyzer, language, book_id, title, author, reterr);
+}
+
+int tome_index_remove_book(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                           const int64_t book_id, struct bh_error *const reterr)
+{
+    (void)owner_id; /* book ids are unique over all owners */
+    const struct bh_db_value key = bh_db_int(book_id);
+    const int result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_BOOK_REMOVE, &key, 1, 1,
+                                              NULL, reterr);
+    if (result < 0)
+        return result;
+    return bh_db_transaction_many(transaction, &TOME_SQL_INDEX_LENGTHS_REMOVE, &key, 1, 1, NULL,
+                                  reterr);
+}

@@ -1,0 +1,2 @@
+-- Book.
+DELETE FROM books_fts WHERE rowid = ?1;

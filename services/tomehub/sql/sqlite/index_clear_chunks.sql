@@ -1,0 +1,1 @@
+INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all');
