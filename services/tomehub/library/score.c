@@ -14,3 +14,17 @@ double tome_score_length(const uint8_t code)
 {
     return exp2((double)code / LENGTH_STEPS) - 1.0;
 }
+
+void tome_score_length_factors(const double average_length, float ret_factors[256])
+{
+    for (unsigned code = 0; code < 256; code++) {
+        const double relative = tome_score_length((uint8_t)code) / average_length;
+        ret_factors[code] = (float)(1.0 / (1.0 - TOME_SCORE_B + TOME_SCORE_B * relative));
+    }
+}
+
+double tome_score_weight(const int64_t count, const int64_t total)
+{
+    const double with = (double)count, all = (double)(total > count ? total : count);
+    return log(1.0 + (all - with + 0.5) / (with + 0.5));
+}

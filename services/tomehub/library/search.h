@@ -83,8 +83,8 @@ struct tome_search_answer {
     struct tome_facet facet_books, facet_authors, facet_source_types, facet_tags;
 };
 
-/* BH_EINVAL: nothing in the query can be searched, or the cursor is not one of ours (the message
- * says which). Else as bh_db_query. */
+/* A query in which nothing can be searched finds nothing. BH_EINVAL: the cursor is not one of ours. Else
+ * as bh_db_query. */
 int tome_search(struct bh_db *db, const struct tome_search_request *request, struct bh_arena *arena,
                 struct tome_search_answer *ret_answer, struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -31,3 +31,6 @@ CREATE TABLE index_state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     analysis_version INTEGER NOT NULL
 ) STRICT;
+
+-- What search asks of all visible books, without reading their rows.
+CREATE INDEX books_visible ON books (owner_id, state, id, chunk_count, word_count, language);

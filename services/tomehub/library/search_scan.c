@@ -1,0 +1,408 @@
+#include "library/search_scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "library/index.h"
+#include "library/score.h"
+
+#define POINTER_TYPE "tome_scan"
+#define COLUMNS 3
+
+/* What a row holds of one leaf. */
+struct leaf_hits {
+    uint32_t forms;      /* in the text, as typed */
+    uint32_t stem_forms; /* in the text, equal to the stem */
+    uint32_t stems;      /* in the text, by another word's stem */
+};
+
+struct row {
+    int64_t id;
+    uint64_t text_leaves, heading_leaves;
+    struct leaf_hits hits[TOME_QUERY_TERMS_MAX]; /* of the leaves in text_leaves */
+};
+
+/* ---- Keeping the best ---- */
+
+static bool is_better(const struct tome_candidate *const a, const struct tome_candidate *const b)
+{
+    return a->key > b->key || (a->key == b->key && a->id < b->id);
+}
+
+static int compare_candidates(const void *const a, const void *const b)
+{
+    return is_better(a, b) ? -1 : is_better(b, a) ? 1 : 0;
+}
+
+static void swap(struct tome_candidate *const a, struct tome_candidate *const b)
+{
+    const struct tome_candidate kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Brings the best `keep` to the front (quickselect, median of three). */
+static void select_best(struct tome_candidate *const items, const size_t count, const size_t keep)
+{
+    size_t low = 0, high = count;
+    while (high - low > 1 && keep > low && keep < high) {
+        struct tome_candidate *const middle = &items[low + (high - low) / 2];
+        if (is_better(middle, &items[low]))
+            swap(middle, &items[low]);
+        if (is_better(&items[high - 1], &items[low]))
+            swap(&items[high - 1], &items[low]);
+        if (is_better(&items[high - 1], middle))
+            swap(&items[high - 1], middle);
+        const struct tome_candidate pivot = *middle;
+        size_t i = low, j = high - 1;
+        for (;;) {
+            while (is_better(&items[i], &pivot))
+                i++;
+            while (is_better(&pivot, &items[j]))
+                j--;
+            if (i >= j)
+                break;
+            swap(&items[i++], &items[j--]);
+        }
+        if (keep <= i)
+            high = i;
+        else
+            low = i;
+    }
+}
+
+static int keep_candidate(struct tome_scan *const scan,
+                          const struct tome_candidate *const candidate)
+{
+    if (scan->has_bound && !is_better(&scan->bound, candidate))
+        return 0;
+    scan->behind_count++;
+    if (scan->candidate_count == scan->capacity) {
+        if (scan->capacity >= 2 * scan->keep) {
+            select_best(scan->candidates, scan->candidate_count, scan->keep);
+            scan->candidate_count = scan->keep;
+        } else {
+            const size_t doubled = scan->capacity > 0 ? scan->capacity * 2 : 256;
+            const size_t larger = doubled < 2 * scan->keep ? doubled : 2 * scan->keep;
+            struct tome_candidate *const grown = reallocarray(scan->candidates, larger,
+                                                              sizeof(*grown));
+            if (grown == NULL)
+                return BH_ENOMEM;
+            scan->candidates = grown;
+            scan->capacity = larger;
+        }
+    }
+    scan->candidates[scan->candidate_count++] = *candidate;
+    return 0;
+}
+
+/* ---- Rows ---- */
+
+/* Moves to the row's book; false when it is not to be found here. Rows come in order of ids. */
+static bool enter_book(struct tome_scan *const scan, const int64_t book_id)
+{
+    const struct tome_search_session *const search = scan->search;
+    while (scan->at < search->book_count && search->books[scan->at].id < book_id)
+        scan->at++;
+    if (scan->at == search->book_count || search->books[scan->at].id != book_id)
+        return false;
+    const struct tome_scan_book *const book = &scan->books[scan->at];
+    return !book->is_excluded && (scan->with_set_aside || !book->is_set_aside);
+}
+
+static int read_row(const struct tome_scan *const scan, const Fts5ExtensionApi *const api,
+                    Fts5Context *const context, struct row *const ret_row)
+{
+    ret_row->text_leaves = ret_row->heading_leaves = 0;
+    for (size_t i = 0; i < scan->expression->phrase_count; i++) {
+        Fts5PhraseIter iterator;
+        int column = 0, position = 0;
+        const int result = api->xPhraseFirst(context, (int)i, &iterator, &column, &position);
+        if (result != SQLITE_OK)
+            return result;
+        if (column < 0)
+            continue;
+        uint32_t counts[COLUMNS] = { 0 };
+        for (; column >= 0; api->xPhraseNext(context, &iterator, &column, &position))
+            if (column < COLUMNS)
+                counts[column]++;
+        const struct tome_plan_phrase phrase = scan->expression->phrases[i];
+        const uint64_t bit = UINT64_C(1) << phrase.leaf;
+        if (counts[TOME_COLUMN_HEADING] > 0)
+            ret_row->heading_leaves |= bit;
+        if (counts[TOME_COLUMN_BODY] + counts[TOME_COLUMN_STEMS] == 0)
+            continue;
+        struct leaf_hits *const hits = &ret_row->hits[phrase.leaf];
+        if ((ret_row->text_leaves & bit) == 0)
+            *hits = (struct leaf_hits){ 0 };
+        ret_row->text_leaves |= bit;
+        hits->stems += counts[TOME_COLUMN_STEMS];
+        if (phrase.is_stem)
+            hits->stem_forms += counts[TOME_COLUMN_BODY];
+        else
+            hits->forms += counts[TOME_COLUMN_BODY];
+    }
+    return SQLITE_OK;
+}
+
+static bool satisfies(const struct tome_scan *const scan, const uint64_t leaves)
+{
+    const struct tome_plan *const plan = scan->plan;
+    for (size_t i = 0; i < plan->clause_count; i++) {
+        const struct tome_plan_clause *const clause = &plan->clauses[i];
+        const bool is_demanded = clause->is_demanded && !(scan->match_some && clause->is_relaxable);
+        if (is_demanded && (leaves & clause->leaves) == 0)
+            return false;
+    }
+    if (!scan->match_some || scan->weight_minimum <= 0.0)
+        return true;
+    double weight = 0.0;
+    for (uint64_t rest = leaves; rest != 0; rest &= rest - 1)
+        weight += plan->leaves[__builtin_ctzll(rest)].weight;
+    return weight >= scan->weight_minimum;
+}
+
+static float length_factor(struct tome_scan *const scan, const int64_t id)
+{
+    struct tome_visible_book *const book = &scan->search->books[scan->at];
+    if (book->lengths == NULL) {
+        scan->error = tome_search_session_lengths(scan->session, book, NULL);
+        if (scan->error < 0)
+            return 1.0F;
+    }
+    const size_t ordinal = (size_t)(id & ((INT64_C(1) << TOME_ORDINAL_BITS) - 1));
+    return ordinal < book->length_count ? scan->length_factors[book->lengths[ordinal]] : 1.0F;
+}
+
+/* BM25F. A word's form in the text is also counted by its stem where it has one of its own, so the
+ * larger of both is taken. */
+static double score_row(const struct tome_scan *const scan, const struct row *const row,
+                        const double factor)
+{
+    const struct tome_scan_book *const book = &scan->books[scan->at];
+    const uint64_t leaves = row->text_leaves | row->heading_leaves | book->title_leaves |
+                            book->author_leaves;
+    double score = 0.0;
+    for (uint64_t rest = leaves; rest != 0; rest &= rest - 1) {
+        const int leaf = __builtin_ctzll(rest);
+        const uint64_t bit = UINT64_C(1) << leaf;
+        double frequency = 0.0;
+        if (row->text_leaves & bit) {
+            const struct leaf_hits *const hits = &row->hits[leaf];
+            const uint32_t words = hits->forms > hits->stems ? hits->forms : hits->stems;
+            frequency = factor * (double)(words + hits->stem_forms);
+        }
+        frequency += row->heading_leaves & bit ? TOME_SCORE_HEADING : 0.0;
+        frequency += book->title_leaves & bit ? TOME_SCORE_TITLE : 0.0;
+        frequency += book->author_leaves & bit ? TOME_SCORE_AUTHOR : 0.0;
+        score += scan->plan->leaves[leaf].weight * tome_score_saturate(frequency);
+    }
+    return score;
+}
+
+static int add_hit(struct tome_scan *const scan, const int64_t id, const double score)
+{
+    struct tome_scan_book *const book = &scan->books[scan->at];
+    const int64_t ordinal = id & ((INT64_C(1) << TOME_ORDINAL_BITS) - 1);
+    scan->hit_count++;
+    scan->book_count += book->hit_count == 0;
+    book->hit_count++;
+    book->has_first |= ordinal == 0;
+    if ((float)score > book->best_score)
+        book->best_score = (float)score;
+    const int64_t place = scan->book_order != NULL
+                              ? ((int64_t)scan->book_order[scan->at] << TOME_ORDINAL_BITS) + ordinal
+                              : 0;
+    const struct tome_candidate candidate = {
+        .key = scan->book_order != NULL ? -(double)place : score,
+        .id = id,
+        .score = (float)score,
+    };
+    return keep_candidate(scan, &candidate);
+}
+
+/* A heading stands with every chunk of its chapter; where nothing but the heading matches, the first
+ * of the chapter's chunks is enough. */
+static bool repeats_heading(struct tome_scan *const scan, const struct row *const row)
+{
+    const bool follows = row->id == scan->last_id + 1 &&
+                         row->heading_leaves == scan->last_heading_leaves;
+    scan->last_id = row->id;
+    scan->last_heading_leaves = row->heading_leaves;
+    return row->text_leaves == 0 && follows;
+}
+
+static int collect_row(struct tome_scan *const scan, const Fts5ExtensionApi *const api,
+                       Fts5Context *const context)
+{
+    struct row row;
+    row.id = api->xRowid(context);
+    if (!enter_book(scan, row.id >> TOME_ORDINAL_BITS))
+        return SQLITE_OK;
+    const int result = read_row(scan, api, context, &row);
+    if (result != SQLITE_OK)
+        return result;
+    const struct tome_scan_book *const book = &scan->books[scan->at];
+    const uint64_t leaves = row.text_leaves | row.heading_leaves | book->title_leaves |
+                            book->author_leaves | book->field_leaves;
+    if (repeats_heading(scan, &row) || !satisfies(scan, leaves))
+        return SQLITE_OK;
+    const float factor = length_factor(scan, row.id);
+    if (scan->error == 0)
+        scan->error = add_hit(scan, row.id, score_row(scan, &row, (double)factor));
+    return scan->error == 0 ? SQLITE_OK : SQLITE_ABORT;
+}
+
+/* ---- FTS5 functions ---- */
+
+static void collect_function(const Fts5ExtensionApi *const api, Fts5Context *const context,
+                             sqlite3_context *const result, const int value_count,
+                             sqlite3_value **const values)
+{
+    struct tome_scan *const scan = value_count == 1 ? sqlite3_value_pointer(values[0], POINTER_TYPE)
+                                                    : NULL;
+    if (scan == NULL) {
+        sqlite3_result_error(result, "tome_collect is only for search", -1);
+        return;
+    }
+    const int code = collect_row(scan, api, context);
+    if (code != SQLITE_OK)
+        sqlite3_result_error_code(result, code);
+}
+
+static void columns_function(const Fts5ExtensionApi *const api, Fts5Context *const context,
+                             sqlite3_context *const result, const int value_count,
+                             sqlite3_value **const values)
+{
+    (void)value_count;
+    (void)values;
+    int columns = 0;
+    const int phrase_count = api->xPhraseCount(context);
+    for (int i = 0; i < phrase_count; i++) {
+        Fts5PhraseIter iterator;
+        int column = 0, position = 0;
+        const int code = api->xPhraseFirst(context, i, &iterator, &column, &position);
+        if (code != SQLITE_OK) {
+            sqlite3_result_error_code(result, code);
+            return;
+        }
+        for (; column >= 0; api->xPhraseNext(context, &iterator, &column, &position))
+            columns |= 1 << column;
+    }
+    sqlite3_result_int(result, columns);
+}
+
+int tome_scan_register(sqlite3 *const connection)
+{
+    fts5_api *api = NULL;
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(connection, "SELECT fts5(?1)", -1, &statement, NULL) != SQLITE_OK)
+        return BH_EUNSUPPORTED;
+    sqlite3_bind_pointer(statement, 1, &api, "fts5_api_ptr", NULL);
+    sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    if (api == NULL ||
+        api->xCreateFunction(api, "tome_collect", NULL, collect_function, NULL) != SQLITE_OK ||
+        api->xCreateFunction(api, "tome_columns", NULL, columns_function, NULL) != SQLITE_OK)
+        return BH_EUNSUPPORTED;
+    return 0;
+}
+
+/* ---- Passes ---- */
+
+int tome_scan_init(struct tome_scan *const scan, struct bh_sqlite_session *const session,
+                   struct tome_search_session *const search, const struct tome_plan *const plan,
+                   const size_t keep)
+{
+    *scan = (struct tome_scan){ .session = session, .search = search, .plan = plan, .keep = keep };
+    tome_score_length_factors(search->average_length, scan->length_factors);
+    scan->books = calloc(search->book_count + 1, sizeof(*scan->books));
+    return scan->books == NULL ? BH_ENOMEM : 0;
+}
+
+void tome_scan_fini(struct tome_scan *const scan)
+{
+    free(scan->books);
+    free(scan->candidates);
+}
+
+void tome_scan_restart(struct tome_scan *const scan)
+{
+    for (size_t i = 0; i < scan->search->book_count; i++) {
+        scan->books[i].hit_count = 0;
+        scan->books[i].best_score = 0.0F;
+        scan->books[i].has_first = false;
+    }
+    scan->candidate_count = 0;
+    scan->hit_count = scan->book_count = scan->behind_count = 0;
+}
+
+int tome_scan_run(struct tome_scan *const scan, const struct tome_expression *const expression,
+                  const int64_t first, const int64_t last, struct bh_error *const reterr)
+{
+    if (expression->text.size == 0 || scan->search->book_count == 0)
+        return 0;
+    if (bh_buf_error(&expression->text) != 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
+    const bool is_range = first > 0 || last < INT64_MAX;
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(scan->session,
+                                   is_range ? &TOME_SQL_SEARCH_SCAN_RANGE : &TOME_SQL_SEARCH_SCAN,
+                                   &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_text(statement, 1, expression->text.data, (int)expression->text.size,
+                      SQLITE_STATIC);
+    sqlite3_bind_pointer(statement, 2, scan, POINTER_TYPE, NULL);
+    if (is_range) {
+        sqlite3_bind_int64(statement, 3, first);
+        sqlite3_bind_int64(statement, 4, last);
+    }
+    scan->expression = expression;
+    scan->at = 0;
+    scan->last_id = -1;
+    scan->error = 0;
+    result = tome_search_step(scan->session, statement, reterr);
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    if (scan->error < 0)
+        return bh_error_set(reterr, scan->error, "a search failed: %s", bh_error_text(scan->error));
+    return result < 0 ? result : 0;
+}
+
+int tome_scan_add_book(struct tome_scan *const scan, const size_t book,
+                       struct bh_error *const reterr)
+{
+    const struct tome_scan_book *const counted = &scan->books[book];
+    const struct tome_visible_book *const visible = &scan->search->books[book];
+    const uint64_t leaves = counted->title_leaves | counted->author_leaves | counted->field_leaves;
+    /* Whether the first chunk holds what must not be is not known here. */
+    if (scan->plan->has_negated_chunk || leaves == 0 || counted->is_excluded ||
+        counted->has_first || visible->chunk_count == 0 || !satisfies(scan, leaves))
+        return 0;
+    scan->at = book;
+    const struct row row = { .id = visible->id << TOME_ORDINAL_BITS };
+    if (add_hit(scan, row.id, score_row(scan, &row, 1.0)) < 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
+    return 0;
+}
+
+int tome_scan_add_books(struct tome_scan *const scan, struct bh_error *const reterr)
+{
+    int result = 0;
+    for (size_t i = 0; i < scan->search->book_count && result == 0; i++)
+        result = tome_scan_add_book(scan, i, reterr);
+    return result;
+}
+
+void tome_scan_finish(struct tome_scan *const scan)
+{
+    if (scan->candidate_count > scan->keep) {
+        select_best(scan->candidates, scan->candidate_count, scan->keep);
+        scan->candidate_count = scan->keep;
+    }
+    if (scan->candidate_count > 1)
+        qsort(scan->candidates, scan->candidate_count, sizeof(*scan->candidates),
+              compare_candidates);
+}

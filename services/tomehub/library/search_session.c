@@ -1,0 +1,259 @@
+#include "library/search_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "bulkhead/base/assert.h"
+#include "library/index.h"
+
+#define SESSION_MAGIC UINT32_C(0x746f6d53)
+#define COUNTED_SLOTS 1024
+
+/* Counts by the hash of their expression; a newer one takes the slot. */
+struct tome_counted {
+    uint64_t hash; /* 0: empty */
+    int64_t count;
+};
+
+static void free_books(struct tome_visible_book *const books, const size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(books[i].lengths);
+    free(books);
+}
+
+static void destroy_session(void *const data)
+{
+    struct tome_search_session *const search = data;
+    bh_magic_check(search, SESSION_MAGIC);
+    tome_analyzer_destroy(search->analyzer);
+    free_books(search->books, search->book_count);
+    free(search->counted);
+    search->magic = 0;
+    free(search);
+}
+
+static int no_memory(struct bh_error *const reterr)
+{
+    return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
+}
+
+static int create_session(struct bh_sqlite_session *const session,
+                          struct tome_search_session **const ret_search,
+                          struct bh_error *const reterr)
+{
+    struct tome_search_session *const search = calloc(1, sizeof(*search));
+    if (search == NULL)
+        return no_memory(reterr);
+    search->magic = SESSION_MAGIC;
+    search->generation = -1;
+    search->counted = calloc(COUNTED_SLOTS, sizeof(*search->counted));
+    if (search->counted == NULL || tome_analyzer_create(&search->analyzer) < 0) {
+        destroy_session(search);
+        return no_memory(reterr);
+    }
+    bh_sqlite_session_set_data(session, search, destroy_session);
+    *ret_search = search;
+    return 0;
+}
+
+int tome_search_step(struct bh_sqlite_session *const session, sqlite3_stmt *const statement,
+                     struct bh_error *const reterr)
+{
+    const int result = sqlite3_step(statement);
+    if (result == SQLITE_ROW)
+        return 1;
+    if (result == SQLITE_DONE)
+        return 0;
+    return bh_sqlite_error(bh_sqlite_handle(session), result, "search", reterr);
+}
+
+struct bh_str tome_search_column(sqlite3_stmt *const statement, const int column)
+{
+    const void *const data = sqlite3_column_blob(statement, column);
+    return (struct bh_str){ data,
+                            data != NULL ? (size_t)sqlite3_column_bytes(statement, column) : 0 };
+}
+
+static int read_generation(struct bh_sqlite_session *const session, const int64_t owner_id,
+                           int64_t *const ret_generation, struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_GENERATION, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_int64(statement, 1, owner_id);
+    result = tome_search_step(session, statement, reterr);
+    if (result == 1)
+        *ret_generation = sqlite3_column_int64(statement, 0);
+    else if (result == 0)
+        result = bh_error_set(reterr, BH_ENOTFOUND, "there is no owner %lld", (long long)owner_id);
+    sqlite3_reset(statement);
+    return result < 0 ? result : 0;
+}
+
+static int append_book(struct tome_visible_book **const books, size_t *const count,
+                       size_t *const capacity, const struct tome_visible_book *const book)
+{
+    if (*count == *capacity) {
+        const size_t larger = *capacity > 0 ? *capacity * 2 : 256;
+        struct tome_visible_book *const grown = reallocarray(*books, larger, sizeof(*grown));
+        if (grown == NULL)
+            return BH_ENOMEM;
+        *books = grown;
+        *capacity = larger;
+    }
+    (*books)[(*count)++] = *book;
+    return 0;
+}
+
+/* Chunks never change, so lengths that were read stay with their book. */
+static void move_lengths(struct tome_search_session *const search,
+                         struct tome_visible_book *const books, const size_t count)
+{
+    size_t old = 0;
+    for (size_t i = 0; i < count; i++) {
+        while (old < search->book_count && search->books[old].id < books[i].id)
+            old++;
+        if (old < search->book_count && search->books[old].id == books[i].id) {
+            books[i].lengths = search->books[old].lengths;
+            books[i].length_count = search->books[old].length_count;
+            search->books[old].lengths = NULL;
+        }
+    }
+}
+
+static int read_visible(struct bh_sqlite_session *const session,
+                        struct tome_search_session *const search, const int64_t owner_id,
+                        struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_VISIBLE, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_int64(statement, 1, owner_id);
+    struct tome_visible_book *books = NULL;
+    size_t count = 0, capacity = 0;
+    int64_t chunk_count = 0, word_count = 0;
+    uint32_t languages = 0;
+    while ((result = tome_search_step(session, statement, reterr)) == 1) {
+        const struct tome_visible_book book = {
+            .id = sqlite3_column_int64(statement, 0),
+            .chunk_count = (uint32_t)sqlite3_column_int64(statement, 1),
+        };
+        chunk_count += book.chunk_count;
+        word_count += sqlite3_column_int64(statement, 2);
+        languages |= 1U << tome_language_from_code(tome_search_column(statement, 3));
+        if (append_book(&books, &count, &capacity, &book) < 0) {
+            result = no_memory(reterr);
+            break;
+        }
+    }
+    sqlite3_reset(statement);
+    if (result < 0) {
+        free(books);
+        return result;
+    }
+    if (search->owner_id == owner_id)
+        move_lengths(search, books, count);
+    free_books(search->books, search->book_count);
+    search->books = books;
+    search->book_count = count;
+    search->owner_id = owner_id;
+    search->chunk_count = chunk_count;
+    search->average_length = chunk_count > 0 && word_count > 0
+                                 ? (double)word_count / (double)chunk_count
+                                 : 1.0;
+    search->languages = languages;
+    memset(search->counted, 0, COUNTED_SLOTS * sizeof(*search->counted));
+    return 0;
+}
+
+int tome_search_session_get(struct bh_sqlite_session *const session, const int64_t owner_id,
+                            struct tome_search_session **const ret_search,
+                            struct bh_error *const reterr)
+{
+    struct tome_search_session *search = bh_sqlite_session_data(session);
+    int result = search == NULL ? create_session(session, &search, reterr) : 0;
+    if (result < 0)
+        return result;
+    bh_magic_check(search, SESSION_MAGIC);
+    int64_t generation = 0;
+    result = read_generation(session, owner_id, &generation, reterr);
+    if (result < 0)
+        return result;
+    if (search->owner_id != owner_id || search->generation != generation) {
+        result = read_visible(session, search, owner_id, reterr);
+        if (result < 0)
+            return result;
+        search->generation = generation;
+    }
+    *ret_search = search;
+    return 0;
+}
+
+int64_t tome_search_session_find(const struct tome_search_session *const search, const int64_t id)
+{
+    size_t low = 0, high = search->book_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (search->books[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < search->book_count && search->books[low].id == id ? (int64_t)low : -1;
+}
+
+int tome_search_session_lengths(struct bh_sqlite_session *const session,
+                                struct tome_visible_book *const book, struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_LENGTHS, &statement, reterr);
+    if (result < 0)
+        return result;
+    uint8_t *const lengths = calloc(book->chunk_count + 1, 1);
+    if (lengths == NULL)
+        return no_memory(reterr);
+    sqlite3_bind_int64(statement, 1, book->id);
+    while ((result = tome_search_step(session, statement, reterr)) == 1) {
+        const size_t first = (size_t)sqlite3_column_int64(statement, 0);
+        const struct bh_str part = tome_search_column(statement, 1);
+        if (first < book->chunk_count && part.size <= book->chunk_count - first)
+            memcpy(lengths + first, part.data, part.size);
+    }
+    sqlite3_reset(statement);
+    if (result < 0) {
+        free(lengths);
+        return result;
+    }
+    book->lengths = lengths;
+    book->length_count = book->chunk_count + 1;
+    return 0;
+}
+
+int tome_search_session_count(struct bh_sqlite_session *const session,
+                              struct tome_search_session *const search,
+                              const struct bh_str expression, int64_t *const ret_count,
+                              struct bh_error *const reterr)
+{
+    const uint64_t hash = XXH3_64bits(expression.data, expression.size) | 1;
+    struct tome_counted *const slot = &search->counted[(hash >> 1) % COUNTED_SLOTS];
+    if (slot->hash == hash) {
+        *ret_count = slot->count;
+        return 0;
+    }
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_COUNT, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_text(statement, 1, expression.data, (int)expression.size, SQLITE_STATIC);
+    result = tome_search_step(session, statement, reterr);
+    if (result == 1) {
+        *slot = (struct tome_counted){ hash, sqlite3_column_int64(statement, 0) };
+        *ret_count = slot->count;
+    }
+    sqlite3_reset(statement);
+    return result < 0 ? result : 0;
+}

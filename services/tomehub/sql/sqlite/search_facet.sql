@@ -1,0 +1,2 @@
+-- Book.
+SELECT title, author, source_type, tags FROM books WHERE id = ?1;

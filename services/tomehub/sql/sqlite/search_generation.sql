@@ -1,0 +1,2 @@
+-- Owner.
+SELECT generation FROM owners WHERE id = ?1;

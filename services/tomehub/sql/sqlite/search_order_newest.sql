@@ -1,0 +1,2 @@
+-- Owner.
+SELECT id FROM books WHERE owner_id = ?1 AND state = 'ready' ORDER BY created_at DESC, id DESC;

@@ -1,0 +1,2 @@
+-- Owner.
+SELECT id FROM books WHERE owner_id = ?1 AND state = 'ready' ORDER BY title_sort, id;
