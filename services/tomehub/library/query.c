@@ -172,6 +172,7 @@ static void add_words(struct parser *const parser, const struct operand *const o
     const struct tome_query_term term = {
         .field = operand->field,
         .prefix = is_last && (operand->prefix || operand->instant),
+        .instant = is_last && operand->instant,
         .quoted = operand->quoted,
         .words = copy,
         .word_count = count,

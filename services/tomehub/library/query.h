@@ -37,8 +37,9 @@ struct tome_query_word {
 /* One alternative: a word (word_count 1) or a phrase. */
 struct tome_query_term {
     enum tome_query_field field;
-    bool prefix; /* the last word is the beginning of a word */
-    bool quoted; /* exact forms, no stems */
+    bool prefix;  /* the last word is the beginning of a word */
+    bool instant; /* a prefix because it may still be being typed */
+    bool quoted;  /* exact forms, no stems */
     const struct tome_query_word *words;
     size_t word_count;
 };

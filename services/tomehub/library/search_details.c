@@ -125,7 +125,7 @@ int tome_search_details(struct tome_search_run *const run,
         hit->id = candidates[i].id;
         hit->book_id = hit->id >> TOME_ORDINAL_BITS;
         hit->score = (double)candidates[i].score;
-        hit->title = copy_column(run->arena, statement, COLUMN_TITLE);
+        hit->title = copy_column(run->arena, statement, with_details ? COLUMN_TITLE : 0);
         if (with_details)
             result = read_details(run, statement, hit, reterr);
         if (result < 0)

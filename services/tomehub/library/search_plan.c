@@ -1,6 +1,7 @@
 #include "library/search_plan.h"
 
 #define EXPRESSION_MAX (1U << 20)
+#define INSTANT_CHARACTERS_MIN 3 /* from so many on, the word being typed is a prefix */
 
 /* ---- Plan ---- */
 
@@ -84,8 +85,19 @@ static bool add_phrase(struct tome_expression *const expression, const size_t le
     return true;
 }
 
+/* A word that has only just been begun stands for too many to be of use: in chunks it is taken as it is. */
+static bool is_just_begun(const struct tome_query_term *const term)
+{
+    const struct bh_str form = term->words[term->word_count - 1].form;
+    size_t characters = 0;
+    for (size_t i = 0; i < form.size; i++)
+        characters += ((unsigned char)form.data[i] & 0xc0) != 0x80;
+    return term->instant && characters < INSTANT_CHARACTERS_MIN;
+}
+
 /* The forms as one FTS5 phrase. Forms hold letters, digits and points, nothing to be escaped. */
-static void append_forms(struct bh_buf *const buf, const struct tome_query_term *const term)
+static void append_forms(struct bh_buf *const buf, const struct tome_query_term *const term,
+                         const bool as_prefix)
 {
     bh_buf_append_byte(buf, '"');
     for (size_t i = 0; i < term->word_count; i++) {
@@ -93,7 +105,7 @@ static void append_forms(struct bh_buf *const buf, const struct tome_query_term 
             bh_buf_append_byte(buf, ' ');
         bh_buf_append_str(buf, term->words[i].form);
     }
-    bh_buf_append_str(buf, term->prefix ? BH_STR("\"*") : BH_STR("\""));
+    bh_buf_append_str(buf, as_prefix ? BH_STR("\"*") : BH_STR("\""));
 }
 
 /* A single word is a form or a stem, wherever it stands; phrases and prefixes are of forms only. */
@@ -106,7 +118,7 @@ static void append_leaf(struct tome_expression *const expression,
     bh_buf_append_byte(text, '(');
     if (forms_only && !in_books)
         bh_buf_append_str(text, BH_STR("{body heading}:"));
-    append_forms(text, term);
+    append_forms(text, term, term->prefix && (in_books || !is_just_begun(term)));
     add_phrase(expression, leaf, false);
     for (size_t i = 0; term->word_count == 1 && i < term->words[0].stem_count; i++) {
         if (!add_phrase(expression, leaf, true))

@@ -7,7 +7,9 @@
 #define LETTERS_ONE_EDIT 5
 #define LETTERS_TWO_EDITS 9
 #define CANDIDATES_MAX 16
-#define RARE_MAX 2 /* chunks: a word that more hold is taken as meant */
+#define LOOK_UPS_MAX 4  /* words of one query */
+#define RARE_MAX 2      /* chunks: a word that more hold is taken as meant */
+#define CLEARLY_MORE 10 /* times as many chunks must hold another word than one that is there */
 
 struct candidate {
     char word[4 * LETTERS_MAX];
@@ -123,15 +125,16 @@ static int find_candidates(struct bh_sqlite_session *const session, const int64_
     return result < 0 ? result : 0;
 }
 
-/* Of the nearest candidates the one that most chunks hold. */
+/* Of the nearest candidates that more than `least` chunks hold, the one that most do. */
 static int choose(struct bh_sqlite_session *const session, struct tome_search_session *const search,
-                  const struct candidates *const candidates, struct bh_str *const ret_word,
-                  struct bh_error *const reterr)
+                  const struct candidates *const candidates, const int64_t least,
+                  struct bh_str *const ret_word, struct bh_error *const reterr)
 {
-    int64_t best_count = RARE_MAX;
+    int64_t best = least;
+    unsigned best_distance = 0;
     for (size_t i = 0; i < candidates->count; i++) {
         const struct candidate *const candidate = &candidates->items[i];
-        if (candidate->distance > candidates->items[0].distance && best_count > RARE_MAX)
+        if (best > least && candidate->distance > best_distance)
             break;
         struct bh_buf expression BH_CLEANUP(bh_buf_fini_cleanup);
         bh_buf_init(&expression, 1024);
@@ -141,8 +144,9 @@ static int choose(struct bh_sqlite_session *const session, struct tome_search_se
                                                      &count, reterr);
         if (result < 0)
             return result;
-        if (count > best_count || (best_count == RARE_MAX && count > 0 && ret_word->size == 0)) {
-            best_count = count > best_count ? count : best_count;
+        if (count > best) {
+            best = count;
+            best_distance = candidate->distance;
             *ret_word = (struct bh_str){ candidate->word, candidate->size };
         }
     }
@@ -164,7 +168,8 @@ int tome_spell_correct(struct bh_sqlite_session *const session,
     bh_buf_init(&corrected, 64 * 1024);
     size_t copied = 0; /* of the query */
     bool has_changed = false;
-    for (size_t i = 0; i < plan->leaf_count; i++) {
+    size_t looked_up = 0;
+    for (size_t i = 0; i < plan->leaf_count && looked_up < LOOK_UPS_MAX; i++) {
         const struct tome_leaf *const leaf = &plan->leaves[i];
         if (!may_be_misspelt(leaf))
             continue;
@@ -173,12 +178,14 @@ int tome_spell_correct(struct bh_sqlite_session *const session,
         const size_t letter_count = decode(word->form, letters);
         if (letter_count < LETTERS_ONE_EDIT || letter_count == LETTERS_MAX)
             continue;
+        looked_up++;
         struct candidates candidates = { .count = 0 };
         struct bh_str meant = BH_STR_NONE;
         int result = find_candidates(session, search->owner_id, word->form,
                                      letter_count < LETTERS_TWO_EDITS ? 1 : 2, &candidates, reterr);
         if (result == 0)
-            result = choose(session, search, &candidates, &meant, reterr);
+            result = choose(session, search, &candidates, CLEARLY_MORE * leaf->count, &meant,
+                            reterr);
         if (result < 0)
             return result;
         if (meant.size == 0)
