@@ -173,6 +173,21 @@ static double neighbour(const double value, const int steps)
     return moved;
 }
 
+/* Where 16 or 17 digits are found in integers, and a little beyond. */
+static void test_all_digits_of_everyday_numbers(void **const state)
+{
+    (void)state;
+    uint64_t seed = 19;
+    for (int i = 0; i < 100000; i++) {
+        const uint64_t random = prng_next(&seed);
+        const uint64_t mantissa = (UINT64_C(1) << 52) | random >> 12;
+        check_double(ldexp((double)mantissa, (int)(random % 80) - 74));
+        /* few bits: often halfway between two decimals */
+        check_double(ldexp((double)(mantissa >> (random % 50)), (int)(random % 90) - 74));
+        check_double(neighbour(ldexp(1, (int)(random % 80) - 24), (int)(random >> 60) - 8));
+    }
+}
+
 static void test_powers_of_two_and_ten(void **const state)
 {
     (void)state;
@@ -231,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_ints),
         cmocka_unit_test(test_doubles_as_people_write_them),
         cmocka_unit_test(test_doubles_read_back_equal),
+        cmocka_unit_test(test_all_digits_of_everyday_numbers),
         cmocka_unit_test(test_powers_of_two_and_ten),
         cmocka_unit_test(test_fixed),
         cmocka_unit_test(test_not_finite_aborts),
