@@ -12,8 +12,8 @@
 #define DECODER_MAGIC 0x4445434fu
 #define NAME_MAX_BYTES 40
 #define GUESS_BYTES (32 * 1024)
-#define GUESS_HIGH_BYTES_MIN 40 /* fewer say too little */
-#define GUESS_CONFIDENCE_MIN 40
+#define GUESS_HIGH_BYTES_MIN 8 /* fewer say too little */
+#define GUESS_CONFIDENCE_MIN 25
 #define PIVOT_UNITS 1024
 
 enum encoding { ENCODING_OPEN, ENCODING_UTF8, ENCODING_CONVERTED };

@@ -13,6 +13,7 @@
 #define DECLARATION_BYTES 2048u
 #define PUSH_BYTES (64u * 1024) /* libxml2 counts in int, and large steps cost it memory */
 #define LIST_DEPTH_MAX 8
+#define CAPTION_MAX (size_t)8192
 #define CHAPTER_LEVEL_MAX 3
 
 struct html {
@@ -130,6 +131,19 @@ static void begin_cell(struct html *const html)
     html->in_row = true;
 }
 
+/* A chapter's title is known only now, so its text waited for it. */
+static void end_heading(struct html *const html)
+{
+    const struct bh_str title = bh_str_trim(bh_buf_peek(&html->caption));
+    if (html->options->headings_are_chapters && html->heading <= CHAPTER_LEVEL_MAX &&
+        title.size > 0)
+        tome_document_chapter(html->document, title);
+    tome_document_text(html->document, title);
+    tome_document_end_paragraph(html->document);
+    bh_buf_clear(&html->caption);
+    html->heading = 0;
+}
+
 static void begin_element(struct html *const html, const struct bh_str name,
                           const xmlChar **const attributes)
 {
@@ -138,6 +152,8 @@ static void begin_element(struct html *const html, const struct bh_str name,
         html->skipped_from = html->depth;
         break;
     case TOME_TAG_HEADING:
+        if (html->heading > 0)
+            end_heading(html);
         tome_document_end_paragraph(html->document);
         html->heading = (unsigned)(name.data[1] - '0');
         bh_buf_clear(&html->caption);
@@ -207,19 +223,6 @@ static void on_start(void *const argument, const xmlChar *const name,
     begin_element(html, str_of(name), attributes);
 }
 
-/* A chapter's title is known only now, so its text waited for it. */
-static void end_heading(struct html *const html)
-{
-    const struct bh_str title = bh_str_trim(bh_buf_peek(&html->caption));
-    if (html->options->headings_are_chapters && html->heading <= CHAPTER_LEVEL_MAX &&
-        title.size > 0)
-        tome_document_chapter(html->document, title);
-    tome_document_text(html->document, title);
-    tome_document_end_paragraph(html->document);
-    bh_buf_clear(&html->caption);
-    html->heading = 0;
-}
-
 static void end_element(struct html *const html, const struct bh_str name)
 {
     switch (tome_tag_of(name)) {
@@ -279,10 +282,13 @@ static void on_characters(void *const argument, const xmlChar *const data, const
     if (html->skipped_from > 0)
         return;
     if (html->heading > 0 || html->in_title) {
-        /* A caption that does not end is cut, not an error. */
-        if (text.size <= TOME_FRAME_VALUE_MAX * 4 - html->caption.size)
+        if (text.size <= CAPTION_MAX - html->caption.size) {
             bh_buf_append_str(&html->caption, text);
-        return;
+            return;
+        }
+        if (html->in_title)
+            return;
+        end_heading(html); /* it was never closed: what follows is text */
     }
     if (html->preformatted > 0)
         tome_document_verbatim(html->document, text);
@@ -379,7 +385,7 @@ int tome_html_parse(struct tome_input *const input, struct tome_document *const 
 {
     struct html html = { .document = document, .options = options };
     struct bh_buf text;
-    bh_buf_init(&html.caption, TOME_FRAME_VALUE_MAX * 4);
+    bh_buf_init(&html.caption, CAPTION_MAX);
     bh_buf_init(&text, (size_t)READ_BYTES * 8);
     char *const bytes = malloc(READ_BYTES);
     const int error = bytes ? parse(&html, input, bytes, &text) : BH_ENOMEM;

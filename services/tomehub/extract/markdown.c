@@ -294,7 +294,7 @@ static void read_line(struct markdown *const reader, const struct bh_str raw)
         read_code_line(reader, raw);
         return;
     }
-    const bool was_blank = bh_str_trim(raw).size == 0;
+    const bool was_blank = !reader->in_comment && bh_str_trim(raw).size == 0;
     without_comments(reader, raw, &clean);
     const struct bh_str line = bh_buf_peek(&clean);
     const struct bh_str text = trim_left(line);
