@@ -13,18 +13,24 @@ struct builder {
     int error;
 };
 
-static struct bh_str text_of(struct builder *const builder, const xmlNode *const node)
+/* The tree is gone before the marks are. */
+static struct bh_str keep(struct builder *const builder, const struct bh_str text)
 {
-    struct bh_buf text BH_CLEANUP(bh_buf_fini_cleanup);
-    bh_buf_init(&text, TOME_FRAME_CHAPTER_MAX * 2);
-    tome_epub_append_text(node, &text);
-    const struct bh_str trimmed = bh_str_trim(bh_buf_peek(&text));
+    const struct bh_str trimmed = bh_str_trim(text);
     const char *const copy = bh_arena_strdup(builder->arena, trimmed);
     if (!copy) {
         builder->error = BH_ENOMEM;
         return BH_STR_NONE;
     }
     return (struct bh_str){ .data = copy, .size = trimmed.size };
+}
+
+static struct bh_str text_of(struct builder *const builder, const xmlNode *const node)
+{
+    struct bh_buf text BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&text, TOME_FRAME_CHAPTER_MAX * 2);
+    tome_epub_append_text(node, &text);
+    return keep(builder, bh_buf_peek(&text));
 }
 
 /* "IV", "4.", "12": says nothing without the entry above it. */
@@ -153,7 +159,7 @@ static void read_ncx(struct builder *const builder, const xmlNode *const root)
             add_chapter(builder, reference, name, point_depth(node));
         else
             add_mark(builder, TOME_MARK_PAGE, reference,
-                     name.size > 0 ? name : tome_epub_attribute(node, "value"));
+                     name.size > 0 ? name : keep(builder, tome_epub_attribute(node, "value")));
     }
 }
 
