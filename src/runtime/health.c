@@ -9,6 +9,7 @@
 
 #define CHECKS_MAX 16
 #define ANSWER_MAX 65536
+#define ANSWER_STEP 1024
 #define HEALTH_MAGIC 0x484c5448u
 
 struct check {
@@ -69,6 +70,19 @@ static enum bh_health_status run_check(const struct check *const check, struct b
     return status;
 }
 
+/* Load tools such as ab count an answer as failed when its length differs from the first one's;
+ * figures grow and shrink, so blanks fill the answer up. */
+static void pad(struct bh_buf *const buf)
+{
+    const size_t fill = ANSWER_STEP - 1 - buf->size % ANSWER_STEP;
+    char *const to = bh_buf_reserve(buf, fill + 1);
+    if (!to)
+        return;
+    memset(to, ' ', fill);
+    to[fill] = '\n';
+    bh_buf_advance(buf, fill + 1);
+}
+
 static int respond(struct bh_request *const request, const struct bh_health *const health,
                    const bool only_needed)
 {
@@ -97,6 +111,7 @@ static int respond(struct bh_request *const request, const struct bh_health *con
     const uint64_t uptime_us = bh_time_now_us() - bh_lifecycle_started_us();
     bh_json_kv_int(&json, "uptime_seconds", (int64_t)(uptime_us / BH_SECOND_US));
     bh_json_object_end(&json);
+    pad(&buf);
     if (unfit)
         bh_response_header(request, "Retry-After", BH_STR("5"));
     return bh_respond_json_take(request, unfit ? 503 : 200, &buf);
