@@ -111,7 +111,7 @@ static const char pragmas_of_readers[] = "PRAGMA query_only = ON;"
 
 static const char pragmas_of_writer[] = "PRAGMA cache_size = -16384;"    /* KiB */
                                         "PRAGMA wal_autocheckpoint = 0;" /* the session does it */
-                                        "PRAGMA journal_size_limit = 67108864;"; /* bytes */
+                                        "PRAGMA journal_size_limit = 33554432;"; /* bytes */
 
 static int configure(sqlite3 *const connection, const bool writer, bool *const ret_is_wal)
 {

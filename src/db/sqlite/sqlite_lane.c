@@ -615,15 +615,31 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *const hold, const char *cons
     return call_fini(&call, result);
 }
 
-struct bh_sqlite_lane_figures bh_sqlite_lane_figures(struct bh_sqlite_lane *const lane)
+static void check_thread(const struct bh_sqlite_thread *const thread)
+{
+    const bool is_listed = thread->node.next != &thread->node;
+    bh_assert(is_listed == (thread->state == THREAD_IDLE));
+    if (thread->call)
+        bh_assert(thread->state == THREAD_RUNNING && thread->call->state == CALL_GIVEN);
+    if (thread->state == THREAD_HELD)
+        bh_assert(thread->holder);
+    if (thread->holder)
+        bh_assert(thread->holder->thread == thread && thread->state != THREAD_IDLE);
+}
+
+void bh_sqlite_lane_check(struct bh_sqlite_lane *const lane)
 {
     bh_magic_check(lane, LANE_MAGIC);
-    struct bh_sqlite_lane_figures figures = { .threads = lane->thread_count };
     pthread_mutex_lock(&lane->shared.mutex);
-    figures.waiting = lane->shared.waiting_count;
-    figures.busy = lane->thread_count;
-    BH_LIST_FOREACH(node, &lane->shared.idle)
-        figures.busy--;
+    unsigned waiting_count = 0;
+    BH_LIST_FOREACH(node, &lane->shared.waiting) {
+        bh_assert(BH_LIST_ENTRY(node, struct call, node)->state == CALL_QUEUED);
+        waiting_count++;
+    }
+    bh_assert(waiting_count == lane->shared.waiting_count);
+    bh_assert(waiting_count <= lane->options.waiters_maximum);
+    bh_assert(waiting_count == 0 || bh_list_is_empty(&lane->shared.idle));
+    for (unsigned i = 0; i < lane->thread_count; i++)
+        check_thread(&lane->threads[i]);
     pthread_mutex_unlock(&lane->shared.mutex);
-    return figures;
 }

@@ -53,8 +53,5 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *hold, const char *what,
                              bh_sqlite_function *function, void *argument, bool release,
                              struct bh_error *reterr) BH_MUST_CHECK;
 
-/* For metrics and tests. Any thread. */
-struct bh_sqlite_lane_figures {
-    unsigned threads, busy, waiting;
-};
-struct bh_sqlite_lane_figures bh_sqlite_lane_figures(struct bh_sqlite_lane *lane);
+/* Asserts every invariant of the lane's state. Any thread; for tests. */
+void bh_sqlite_lane_check(struct bh_sqlite_lane *lane);

@@ -15,7 +15,7 @@
 #define LOCK_POLL_US 1000
 
 #define LOG_PAGES_CHECKPOINT 1000 /* 4 MB: copied into the file without waiting */
-#define LOG_PAGES_LARGE 16384     /* 64 MB: worth waiting for readers */
+#define LOG_PAGES_LARGE 8192      /* 32 MB: worth waiting for readers */
 #define LOG_WAIT_US BH_SECOND_US
 
 static const struct bh_statement begin_write = { .name = "begin", .sqlite = "BEGIN IMMEDIATE" };
@@ -183,9 +183,11 @@ void bh_sqlite_session_maintain(struct bh_sqlite_session *const session, const b
         return;
     if (!idle && session->log_pages < session->log_pages_next)
         return;
+    unsigned pages_to_next = LOG_PAGES_CHECKPOINT;
     if (!idle && session->log_pages < LOG_PAGES_LARGE) {
         bh_sqlite_connection_checkpoint(session->connection);
     } else {
+        pages_to_next = LOG_PAGES_LARGE / 2; /* if a reader stays: not at each commit again */
         const uint64_t wait_us = idle ? 0 : LOG_WAIT_US;
         struct bh_sqlite_stop stop = { .deadline_us = bh_time_now_us() + wait_us };
         session->stop = &stop;
@@ -193,7 +195,8 @@ void bh_sqlite_session_maintain(struct bh_sqlite_session *const session, const b
             session->log_pages = 0;
         session->stop = NULL;
     }
-    session->log_pages_next = session->log_pages + LOG_PAGES_CHECKPOINT;
+    session->log_pages_next = session->log_pages ? session->log_pages + pages_to_next
+                                                 : LOG_PAGES_CHECKPOINT;
 }
 
 bool bh_sqlite_session_wants_care(const struct bh_sqlite_session *const session)

@@ -5,6 +5,7 @@
 
 #include "db/database.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -315,6 +316,42 @@ static void test_log_stays_short(void **const state)
     }
 }
 
+/* Readers come and go all the time, so that there is never a moment without one. */
+struct busy_readers {
+    struct bh_db *db;
+    atomic_bool end;
+};
+
+static void *read_without_pause(void *const argument)
+{
+    struct busy_readers *const readers = argument;
+    while (!atomic_load(&readers->end)) {
+        struct bh_db_transaction *reader;
+        bh_assert(bh_db_begin(readers->db, BH_DB_READ, &reader, NULL) == 0);
+        bh_assert(bh_db_transaction_query(reader, &sql[SQL_COUNT], NULL, 0, NULL, NULL, NULL) == 0);
+        usleep(20000);
+        bh_db_rollback(reader);
+    }
+    return NULL;
+}
+
+static void test_log_is_bounded_among_readers(void **const state)
+{
+    struct test_database *const test = *state;
+    reopen(state, 3);
+    struct busy_readers readers = { .db = test->db };
+    pthread_t threads[3];
+    for (size_t i = 0; i < BH_COUNT_OF(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_without_pause, &readers), 0);
+        usleep(6000);
+    }
+    const off_t largest = write_much(test, 150);
+    atomic_store(&readers.end, true);
+    for (size_t i = 0; i < BH_COUNT_OF(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_true(largest < 110 * 1024 * 1024);
+}
+
 int main(void)
 {
 #define TEST(function) \
@@ -327,6 +364,7 @@ int main(void)
         TEST(test_settings),
         TEST(test_file_name_is_no_uri),
         TEST(test_log_stays_short),
+        TEST(test_log_is_bounded_among_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,10 @@
 #include "db/database.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "db/db_metrics.h"
+#include "db/sqlite/sqlite_lane.h"
 
 enum { SQL_INSERT, SQL_COUNT, SQL_FOREVER, SQL_STEPS, SQL_ALL, SQL_ADD_COLUMN, SQL_STATEMENTS };
 
@@ -558,6 +560,91 @@ static void test_random_writers(void **const state)
     assert_int_equal(waiting(BH_DB_WRITE), 0);
 }
 
+/* ---- Invariants, looked at by another thread while fibers call, hold and give up ---- */
+
+struct lane_crowd {
+    struct bh_sqlite_lane *lane;
+    struct loop_of_writers random;
+    atomic_bool end;
+};
+
+static int spin(struct bh_sqlite_session *const session, void *const argument,
+                struct bh_error *const reterr)
+{
+    (void)reterr;
+    const uint64_t until_us = bh_time_now_us() + *(const uint64_t *)argument;
+    int reason = 0;
+    while (!reason && bh_time_now_us() < until_us)
+        reason = bh_sqlite_check(session);
+    return reason;
+}
+
+static void random_caller(void *const argument)
+{
+    struct lane_crowd *const crowd = argument;
+    struct loop_of_writers *const random = &crowd->random;
+    for (int i = 0; i < 20; i++) {
+        bh_fiber_set_deadline(bh_time_now_us() + draw(random) % 3000);
+        uint64_t spin_us = draw(random) % 100;
+        struct bh_sqlite_hold hold = { 0 };
+        const bool holds = draw(random) % 2;
+        const int result = bh_sqlite_lane_call(crowd->lane, "spin", spin, &spin_us,
+                                               holds ? &hold : NULL, NULL);
+        if (!holds || result)
+            continue;
+        if (draw(random) % 2)
+            (void)!bh_fiber_sleep(draw(random) % 2000); /* sometimes past the idle time-out */
+        (void)!bh_sqlite_lane_call_held(&hold, "spin", spin, &spin_us, false, NULL);
+        (void)!bh_sqlite_lane_call_held(&hold, "spin", spin, &spin_us, true, NULL);
+    }
+    random->left--;
+}
+
+static void crowd_of_callers(void *const argument)
+{
+    struct lane_crowd *const crowd = argument;
+    crowd->random.left = 40;
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(bh_fiber_spawn(bh_loop_current(), random_caller, crowd), 0);
+    while (crowd->random.left > 0)
+        assert_int_equal(bh_fiber_sleep(200), 0);
+}
+
+static void *check_without_pause(void *const argument)
+{
+    struct lane_crowd *const crowd = argument;
+    while (!atomic_load(&crowd->end)) {
+        bh_sqlite_lane_check(crowd->lane);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void test_invariants(void **const state)
+{
+    struct test_database *const test = *state;
+    const struct bh_sqlite_config config = { .path = test->path, .lock_timeout_us = BH_SECOND_US };
+    const struct bh_sqlite_lane_options options = {
+        .name = "test",
+        .threads = 3,
+        .waiters_maximum = 25,
+        .acquire_timeout_us = 2 * BH_MS_US,
+        .hold_idle_timeout_us = BH_MS_US,
+        .config = &config,
+    };
+    struct lane_crowd crowd = { .random.random = 3 };
+    assert_int_equal(bh_sqlite_lane_create(&options, &crowd.lane, &test->error), 0);
+    pthread_t checker;
+    assert_int_equal(pthread_create(&checker, NULL, check_without_pause, &crowd), 0);
+    in_fiber_run(crowd_of_callers, &crowd);
+    atomic_store(&crowd.end, true);
+    pthread_join(checker, NULL);
+    bh_sqlite_lane_check(crowd.lane);
+    bh_sqlite_lane_destroy(crowd.lane);
+    assert_int_equal(active(BH_DB_READ), 0);
+    assert_int_equal(waiting(BH_DB_READ), 0);
+}
+
 int main(void)
 {
 #define TEST(function) \
@@ -576,6 +663,7 @@ int main(void)
         TEST(test_new_schema),
         TEST(test_five_hundred_fibers),
         TEST(test_random_writers),
+        TEST(test_invariants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
