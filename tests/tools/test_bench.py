@@ -1,0 +1,115 @@
+"""The bench's arithmetic, its corpus, and the rows it gives to the bare FTS5 loop."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+from corpus import Library  # noqa: E402
+from harness import at_most, interleave, number, percentile, ratio, table  # noqa: E402
+from library import index_statement, write_index_rows  # noqa: E402
+
+CREATE = "CREATE VIRTUAL TABLE chunks_fts USING fts5 (body, stems, content = '', columnsize = 0)"
+DOCUMENTS = {(4 << 20) + 1: ("one two two", "on"), (4 << 20) + 2: ("", ""), 7: ("zwölf two", "")}
+
+
+def test_percentile_is_by_nearest_rank() -> None:
+    values = [float(value) for value in range(100, 0, -1)]
+    assert percentile(values, 0.95) == 95
+    assert percentile(values, 1.0) == 100
+    assert percentile([3.0], 0.95) == 3
+
+
+def test_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    row = ratio("x", [[90, 100], [10, 20], [95, 100]], 0.85)
+    assert row.value == pytest.approx(0.9)
+    assert row.ok and not ratio("x", [[80, 100]], 0.85).ok
+
+
+def test_a_bound_is_kept_at_the_bound() -> None:
+    assert at_most("x", 60, "MB", 60).ok
+    assert not at_most("x", 60.1, "MB", 60).ok
+
+
+def test_rounds_alternate() -> None:
+    calls: list[str] = []
+
+    def side(name: str, value: float) -> float:
+        calls.append(name)
+        return value
+
+    rounds = interleave(2, lambda: side("ours", 1), lambda: side("limit", 2))
+    assert rounds == [[1, 2], [1, 2]]
+    assert calls == ["ours", "limit", "limit", "ours"]
+
+
+def test_a_missed_bound_is_marked() -> None:
+    text = table([at_most("memory", 61, "MB", 60), ratio("speed", [[9, 10]], 0.85)])
+    assert "MISSED" in text.splitlines()[2]
+    assert "0.90 ×" in text.splitlines()[3]
+
+
+def test_numbers_have_three_digits() -> None:
+    assert [number(value) for value in (123456.0, 12.345, 0.0, None)] == [
+        "123,456",
+        "12.3",
+        "0",
+        "",
+    ]
+
+
+def test_books_are_the_same_every_time() -> None:
+    text = Library().text(3, words=2000)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert digest.startswith("b536531e7adc9ff4")
+    words = text.lower().replace(".", "").split()
+    assert len(words) == 2000
+    assert words.count("the") > 100
+
+
+def index(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    connection.execute(CREATE)
+    return connection
+
+
+def test_index_rows_come_back_as_they_went_in(tmp_path: Path, build_dir: Path) -> None:
+    source, rows, target = (tmp_path / name for name in ("source.db", "rows", "target.db"))
+    with index(source) as connection:
+        for rowid, columns in DOCUMENTS.items():
+            insert = "INSERT INTO chunks_fts (rowid, body, stems) VALUES (?, ?, ?)"
+            connection.execute(insert, (rowid, *columns))
+    assert write_index_rows(source, rows) == 2  # the empty one leaves no trace
+    program = build_dir / "bench" / "fts_insert"
+    command = [str(program), str(rows), str(target), *index_statement(source)]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.startswith("2 ")
+    vocabulary = [instances(path) for path in (source, target)]
+    assert vocabulary[0] == vocabulary[1]
+    assert len(vocabulary[0]) == 6
+
+
+def instances(path: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE VIRTUAL TABLE temp.words USING fts5vocab('main', 'chunks_fts', 'instance')"
+        )
+        return list(connection.execute("SELECT * FROM words ORDER BY 1, 2, 3, 4"))
+
+
+def test_the_bare_query_tells_rows_and_time(tmp_path: Path, build_dir: Path) -> None:
+    with index(tmp_path / "x.db") as connection:
+        connection.execute("INSERT INTO chunks_fts (rowid, body) VALUES (1, 'one two'), (2, 'two')")
+    (tmp_path / "queries").write_text('"two"\n"none"\n')
+    statement = "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?1 ORDER BY rank LIMIT 50"
+    program = str(build_dir / "bench" / "fts_query")
+    command = [program, str(tmp_path / "x.db"), statement, str(tmp_path / "queries")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in output.splitlines()] == ["2", "0"]
