@@ -87,7 +87,6 @@ function shelf(list) {
                 {
                     class: "shelf-book",
                     href: formatRoute(route({ view: "read", book: book.id, page: 1 })),
-                    "aria-label": book.author ? `${book.title}, ${book.author}` : book.title,
                     "data-item": true,
                 },
                 cover(book, "large"),

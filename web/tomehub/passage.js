@@ -43,7 +43,7 @@ export function cover(book, size) {
     const large = size === "large";
     return h(
         "span",
-        { class: `cover cover-${size}`, "data-hue": book.id % 8, "aria-hidden": "true" },
+        { class: `cover cover-${size}`, "data-hue": book.id % 8, "aria-hidden": !large && "true" },
         h("span", { class: "cover-title", dir: "auto" }, large ? book.title : initial(book.title)),
         large && book.author
             ? h("span", { class: "cover-author", dir: "auto" }, book.author)
