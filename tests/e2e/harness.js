@@ -88,15 +88,21 @@ async function startServer(settings = {}) {
     child.stderr.on("data", (data) => (log += data));
     let failure = "";
     child.on("error", (error) => (failure = error.message));
-    const ended = () =>
-        failure || (child.exitCode !== null ? `it ended with ${child.exitCode}\n${log}` : null);
+    const ended = () => {
+        const end = child.exitCode ?? child.signalCode;
+        return failure || (end !== null ? `it ended with ${end}\n${log}` : null);
+    };
+    /** Ends it with SIGTERM; it must still run, and must end well. */
     const stop = async () => {
-        if (child.exitCode === null && failure === "") {
+        const early = ended();
+        if (early === null) {
             const exit = once(child, "exit");
             child.kill("SIGTERM");
             await exit;
         }
         await rm(directory, { recursive: true, force: true });
+        assert.equal(early, null);
+        assert.equal(child.exitCode, 0, ended() ?? "");
     };
     try {
         await untilReady(url, ended);
@@ -104,7 +110,7 @@ async function startServer(settings = {}) {
         child.kill("SIGKILL");
         throw error;
     }
-    return { url, stop, log: () => log, exitCode: () => child.exitCode };
+    return { url, stop };
 }
 
 /**
@@ -163,7 +169,6 @@ export async function startSuite(settings) {
     after(async () => {
         await browser.close();
         await server.stop();
-        assert.equal(server.exitCode(), 0, server.log());
     });
 
     /**

@@ -96,7 +96,7 @@ pageTest(
 pageTest(
     "an address of nonsense shows the start page",
     {
-        path: "/?view=%00evil&book=-1&page=1e9&sort=drop&book_id=abc&__proto__=1&constructor=2",
+        path: "/?view=evil&book=-1&page=1e9&sort=drop&book_id=abc&__proto__=1&constructor=2",
     },
     async (page) => {
         await page.locator("h1").first().waitFor();

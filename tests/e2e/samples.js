@@ -99,16 +99,14 @@ export function makeEpub({ title, author, chapters }) {
         labels.length > 0 ? `<nav epub:type="page-list"><ol>${labels.join("")}</ol></nav>` : "";
     /** @type {[string, string][]} */
     const texts = chapters.map((chapter, i) => {
-        const pages = chapter.pages.map(([label, text]) => {
+        const pages = chapter.pages.map(([label, text], index) => {
             const start = label
                 ? `<span epub:type="pagebreak" id="p${label}" title="${label}"/>`
                 : "";
-            return `<p>${start}${escape(text)}</p>`;
+            const heading = index === 0 ? `<h1>${escape(chapter.title)}</h1>` : "";
+            return `${start}${heading}<p>${escape(text)}</p>`;
         });
-        return [
-            `OEBPS/${names[i]}`,
-            `${XHTML}<h1>${escape(chapter.title)}</h1>${pages.join("\n")}</body></html>`,
-        ];
+        return [`OEBPS/${names[i]}`, `${XHTML}${pages.join("\n")}</body></html>`];
     });
     return zip([
         ["mimetype", "application/epub+zip"],
@@ -171,6 +169,9 @@ export function makePdf({ title, author, pages }) {
     return Buffer.from(`${file}xref\n0 ${size}\n0000000000 65535 f \n${table}${trailer}`, "latin1");
 }
 
+/** Enough words that what follows them is found as a passage of its own. */
+const FOREST = "Mist hangs between the trunks, and moss drinks from it all morning. ".repeat(40);
+
 /** A bird book: roman numbers before arabic ones, one rare word on a known page. */
 export function birdEpub() {
     return makeEpub({
@@ -193,10 +194,13 @@ export function birdEpub() {
             {
                 title: "The Toucan",
                 pages: [
-                    ["1", "A toucan throws each berry into the air before it swallows it."],
+                    [
+                        "1",
+                        `A toucan throws each berry into the air before it swallows it. ${FOREST}`,
+                    ],
                     [
                         "2",
-                        "Two toucans at one tree share the berries; three toucans quarrel over them.",
+                        `${FOREST} Two toucans at one tree share the berries; three toucans quarrel over them.`,
                     ],
                 ],
             },
