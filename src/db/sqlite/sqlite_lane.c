@@ -585,8 +585,10 @@ static int submit_held(struct bh_sqlite_hold *const hold, struct call *const cal
 {
     pthread_mutex_lock(&hold->lane->shared.mutex);
     struct bh_sqlite_thread *const thread = hold->thread;
-    if (thread)
+    if (thread) {
+        bh_assert(thread->state == THREAD_HELD); /* one call at a time */
         give(thread, call);
+    }
     pthread_mutex_unlock(&hold->lane->shared.mutex);
     if (!thread)
         return bh_error_set(call->reterr, BH_ETIMEDOUT,

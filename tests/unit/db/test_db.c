@@ -264,6 +264,27 @@ static void test_arena_limit(void **const state)
     in_fiber_run(full_arena_undoes_the_change, &test);
 }
 
+static void huge_values_are_refused(void *const argument)
+{
+    struct test *const test = argument;
+    const size_t size = 65 * 1024 * 1024;
+    char *const bytes = calloc(1, size);
+    assert_non_null(bytes);
+    const struct bh_db_value value = bh_db_blob((struct bh_str){ bytes, size });
+    assert_int_equal(bh_db_query(test->db, BH_DB_READ, &sql[SQL_ECHO], &value, 1, test->arena,
+                                 &test->rows, &test->error),
+                     BH_ELIMIT);
+    free(bytes);
+    echo(test, bh_db_int(1));
+}
+
+static void test_huge_values(void **const state)
+{
+    struct test test;
+    open_with_table(&test, state);
+    in_fiber_run(huge_values_are_refused, &test);
+}
+
 /* ---- Transactions ---- */
 
 static void transactions_are_whole(void *const argument)
@@ -408,15 +429,11 @@ int main(void)
 #define TEST(function) \
     cmocka_unit_test_setup_teardown(function, test_database_setup, test_database_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_types),
-        TEST(test_rows),
-        TEST(test_constraints),
-        TEST(test_unusable_statements),
-        TEST(test_arena_limit),
-        TEST(test_transactions),
-        TEST(test_read_transaction),
-        TEST(test_many),
-        TEST(test_without_a_loop),
+        TEST(test_types),        TEST(test_rows),
+        TEST(test_constraints),  TEST(test_unusable_statements),
+        TEST(test_arena_limit),  TEST(test_huge_values),
+        TEST(test_transactions), TEST(test_read_transaction),
+        TEST(test_many),         TEST(test_without_a_loop),
         TEST(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,6 +347,49 @@ static void test_late_cancels(void **const state)
     in_fiber_run(late_cancels_hit_nobody_else, NULL);
 }
 
+/* ---- Another process ---- */
+
+static void another_process_has_the_lock(void *const argument)
+{
+    sqlite3 *const other = argument;
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct caller callers[4] = { { .deadline_us = bh_time_now_us() + 20 * BH_MS_US } };
+    start(&callers[0], BH_DB_WRITE, SQL_INSERT);
+    wait_for(callers, 1);
+    assert_int_equal(callers[0].result, BH_EUNAVAILABLE);
+    assert_non_null(strstr(callers[0].error.message, "another process holds"));
+
+    start(&callers[1], BH_DB_WRITE, SQL_INSERT);
+    assert_int_equal(bh_fiber_sleep(5 * BH_MS_US), 0);
+    assert_false(callers[1].ended);
+    bh_fiber_cancel(callers[1].fiber);
+    wait_for(callers, 2);
+    assert_int_equal(callers[1].result, BH_ECANCELED);
+
+    /* Readers do not care, and a writer waits until the lock is free. */
+    start(&callers[2], BH_DB_WRITE, SQL_INSERT);
+    assert_int_equal(count(), 0);
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    wait_for(callers, 3);
+    assert_int_equal(callers[2].result, 0);
+
+    /* Without a deadline the time-out of the options ends the wait. */
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    start(&callers[3], BH_DB_WRITE, SQL_INSERT);
+    wait_for(callers, 4);
+    assert_int_equal(callers[3].result, BH_EUNAVAILABLE);
+    assert_int_equal(count(), 1);
+}
+
+static void test_another_process(void **const state)
+{
+    open_lane(state, (struct bh_db_options){ .acquire_timeout_us = 300 * BH_MS_US });
+    sqlite3 *other;
+    assert_int_equal(sqlite3_open(database->path, &other), SQLITE_OK);
+    in_fiber_run(another_process_has_the_lock, other);
+    sqlite3_close(other);
+}
+
 /* ---- Transactions ---- */
 
 static int insert_into(struct bh_db_transaction *const transaction)
@@ -658,6 +701,7 @@ int main(void)
         TEST(test_deadline_interrupts),
         TEST(test_cancel_interrupts),
         TEST(test_late_cancels),
+        TEST(test_another_process),
         TEST(test_canceled_writers),
         TEST(test_idle_transaction),
         TEST(test_new_schema),
