@@ -1,8 +1,10 @@
 /*
- * The walk through the library: books in order of id, each followed by its chunks, a few rows at a time.
+ * The walk through the library: books in order of id, each followed by its chunks, a few rows at a
+ * time.
  *
- * No snapshot is held, so a slow reader costs the database nothing. A book deleted or replaced while its
- * chunks are being sent is said so by a line {"type":"removed"}: the reader drops what came of it.
+ * No snapshot is held, so a slow reader costs the database nothing. A book deleted or replaced
+ * while its chunks are being sent is said so by a line {"type":"removed"}: the reader drops what
+ * came of it.
  */
 #include "export.h"
 

@@ -1,4 +1,5 @@
-/* Puts the parts together in the order in which they need each other, and takes them apart again. */
+/* Puts the parts together in the order in which they need each other, and takes them apart again.
+ * */
 #include "serve.h"
 
 #include <linux/limits.h>

@@ -1,7 +1,7 @@
 /*
- * How things of the library look as JSON: the same for the HTTP API, the export and the command line.
- * The shapes stand in docs/reference/api.md. Each function writes key-value pairs into an open object, or
- * a whole value where it says so.
+ * How things of the library look as JSON: the same for the HTTP API, the export and the command
+ * line. The shapes stand in docs/reference/api.md. Each function writes key-value pairs into an
+ * open object, or a whole value where it says so.
  */
 #pragma once
 

@@ -91,7 +91,12 @@ def test_batch_keeps_the_order_and_names_what_is_missing(client: JsonClient) -> 
     asked = [there[3], 12345, there[0], there[-1], there[-1] + 1, there[0]]
     answer = client.post("/api/content/batch", {"ids": asked})
     assert answer.status == 200, answer.text
-    assert [item["id"] for item in answer.json["items"]] == [there[3], there[0], there[-1], there[0]]
+    assert [item["id"] for item in answer.json["items"]] == [
+        there[3],
+        there[0],
+        there[-1],
+        there[0],
+    ]
     assert answer.json["missing"] == [12345, there[-1] + 1]
     assert all(set(item) == CONTENT_FIELDS for item in answer.json["items"])
     assert client.post("/api/content/batch", {"ids": []}).json == {"items": [], "missing": []}
@@ -191,7 +196,12 @@ def test_books_that_are_not_there(client: JsonClient) -> None:
     assert client.patch("/api/books/1", {"title": "x"}).status == 404
     assert client.delete("/api/books/1").status == 404
     assert client.get("/api/books/1/pages/1").status == 404
-    for path in ("/api/books/0", "/api/books/x", f"/api/books/{2**53}", "/api/books/99999999999999999999"):
+    for path in (
+        "/api/books/0",
+        "/api/books/x",
+        f"/api/books/{2**53}",
+        "/api/books/99999999999999999999",
+    ):
         assert client.get(path).status == 422
         assert client.delete(path).status == 422
     book = client.ingest_text("T", "Some text.")

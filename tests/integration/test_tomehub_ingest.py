@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from support.epub import EpubWriter, paragraphs
 from support.http import Answer, JsonClient, RawHttp
+from support.ingest import finished, uploads, wait_until
 from support.server import Server
 
 JOB_FIELDS = {
@@ -29,21 +29,6 @@ JOB_FIELDS = {
     "created_at",
     "finished_at",
 }
-
-
-def finished(client: JsonClient, job_id: int, seconds: float = 30) -> dict[str, Any]:
-    """The job once it has ended; asks every few milliseconds, as a page would."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        job: dict[str, Any] = client.get(f"/api/ingest/{job_id}").json
-        if job["status"] in ("done", "failed"):
-            return job
-        time.sleep(0.01)
-    raise AssertionError(f"job {job_id} did not end: {job}")
-
-
-def uploads(library_dir: Path) -> list[Path]:
-    return list((library_dir / "library.db.uploads").iterdir())
 
 
 def assert_refused(answer: Answer, status: int, field: str | None) -> None:
@@ -145,7 +130,9 @@ def test_long_text_has_sections(client: JsonClient) -> None:
     answer = client.post("/api/ingest?wait=true", {"title": "Long", "text": text})
     book_id, count = answer.json["book_id"], answer.json["pages"]
     assert 8 <= count <= 20
-    pages = [client.get(f"/api/books/{book_id}/pages/{n}").json["text"] for n in range(1, count + 1)]
+    pages = [
+        client.get(f"/api/books/{book_id}/pages/{n}").json["text"] for n in range(1, count + 1)
+    ]
     assert "\n\n".join(pages) == text
 
 
@@ -246,7 +233,10 @@ def test_replace_refusals(client: JsonClient) -> None:
         ({"text": None, "pages": []}, "pages"),
         ({"text": None, "pages": "x"}, "pages"),
         ({"text": None, "pages": [5]}, "pages"),
-        ({"text": None, "pages": [{"number": 2, "text": "a"}, {"number": 2, "text": "b"}]}, "pages"),
+        (
+            {"text": None, "pages": [{"number": 2, "text": "a"}, {"number": 2, "text": "b"}]},
+            "pages",
+        ),
         ({"text": None, "pages": [{"number": 0, "text": "a"}]}, "number"),
         ({"text": None, "pages": [{"number": 10**8, "text": "a"}]}, "number"),
         ({"text": None, "pages": [{"titel": "a"}]}, "titel"),
@@ -339,7 +329,9 @@ def test_bad_forms(client: JsonClient, library_dir: Path, parts: Any, field: str
 
 
 def test_repeated_tags_and_fields_behind_the_file(client: JsonClient) -> None:
-    body, content_type = form(FILE, ('name="tags"', b"a,b"), ('name="tags"', b"c"), ('name="title"', b""))
+    body, content_type = form(
+        FILE, ('name="tags"', b"a,b"), ('name="tags"', b"c"), ('name="title"', b"")
+    )
     answer = client.request("POST", "/api/ingest?wait=true", body, content_type=content_type)
     book = client.get(f"/api/books/{answer.json['book_id']}").json
     assert book["tags"] == ["a", "b", "c"] and book["title"] == "a"
@@ -397,7 +389,12 @@ def test_jobs_list(client: JsonClient) -> None:
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("status=gone", "status"), ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit")],
+    [
+        ("status=gone", "status"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+    ],
 )
 def test_bad_jobs_list(client: JsonClient, query: str, field: str) -> None:
     assert_refused(client.get(f"/api/ingest?{query}"), 422, field)
@@ -446,14 +443,9 @@ def test_client_that_leaves_in_mid_upload(
     for leave in ("reset", "close"):
         connection = raw.connect()
         connection.send(head.encode() + body[: len(body) // 2])
-        deadline = time.monotonic() + 10
-        while not uploads(library_dir) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert uploads(library_dir), "the upload was not begun"
+        wait_until(lambda: uploads(library_dir))
         connection.reset() if leave == "reset" else connection.socket.close()
-        while uploads(library_dir) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert uploads(library_dir) == []
+        wait_until(lambda: not uploads(library_dir))
     assert client.get("/api/ingest").json["jobs"] == []
 
 
@@ -466,8 +458,7 @@ def test_client_that_leaves_while_waiting(client: JsonClient, raw: RawHttp) -> N
     )
     connection = raw.connect()
     connection.send(head.encode() + body)
-    deadline = time.monotonic() + 10
-    while not (jobs := client.get("/api/ingest").json["jobs"]) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until(lambda: client.get("/api/ingest").json["jobs"])
     connection.reset()
-    assert finished(client, jobs[0]["job_id"])["status"] == "done"
+    job = client.get("/api/ingest").json["jobs"][0]
+    assert finished(client, job["job_id"])["status"] == "done"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.http import Answer, JsonClient
-from support.server import Server
+from support.server import Server, ServerOptions
 
 ANSWER_FIELDS = {
     "query",
@@ -66,12 +66,8 @@ NOUNS = ["otter", "badger", "heron", "lynx", "marten"]
 
 
 @pytest.fixture(scope="module")
-def library(
-    tomehub_binary: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def library(tomehub_binary: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a few documents, shared by this module's tests, which only read."""
-    from support.server import ServerOptions
-
     folder = tmp_path_factory.mktemp("search") / "library"
     folder.mkdir()
     server = Server(ServerOptions(tomehub_binary, folder))
@@ -89,7 +85,9 @@ def library(
                 tags=["animals", noun],
                 metadata={"number": number},
             )
-        pages = [{"label": f"p{n}", "chapter": f"C{n}", "text": f"Zebra page {n}."} for n in (1, 2, 3)]
+        pages = [
+            {"label": f"p{n}", "chapter": f"C{n}", "text": f"Zebra page {n}."} for n in (1, 2, 3)
+        ]
         answer = client.post("/api/ingest?wait=true", {"title": "Zebras", "pages": pages})
         assert answer.status == 200, answer.text
     try:
@@ -331,7 +329,9 @@ def test_bad_bodies(reader: JsonClient, change: Any, field: str) -> None:
 
 
 def test_longest_query(reader: JsonClient) -> None:
-    assert search(reader, q="ü" * 2000)["total_count"] == 0
+    assert search(reader, q="x" * 2000)["total_count"] == 0
+    answer = reader.post("/api/search", {"query": "狐" * 2000})
+    assert answer.status == 200 and answer.json["total_count"] == 0
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_longest_query(reader: JsonClient) -> None:
 )
 def test_whatever_a_person_types(reader: JsonClient, query: str) -> None:
     found = search(reader, q=query, include="details")
-    assert found["query"] == query.strip() and found["total_count"] >= len(found["results"])
+    assert found["query"] == query.strip(" ") and found["total_count"] >= len(found["results"])
     assert reader.get("/api/search/books", q=query).status == 200
 
 
@@ -374,7 +374,9 @@ def test_bytes_that_are_not_text(reader: JsonClient) -> None:
     assert reader.get("/api/search?q=%ff%fe").status == 400
     assert reader.get("/api/search?q=%zz").status == 400
     assert reader.get("/api/search?q=a%00b").status in (200, 400)
-    answer = reader.request("POST", "/api/search", b'{"query": "\xff"}', content_type="application/json")
+    answer = reader.request(
+        "POST", "/api/search", b'{"query": "\xff"}', content_type="application/json"
+    )
     assert answer.status == 400
 
 

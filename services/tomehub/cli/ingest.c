@@ -1,6 +1,6 @@
 /*
- * `tomehub ingest`: the server's pipeline in this process, on the same database. A few fibers take one
- * file after the other; another draws how far they are.
+ * `tomehub ingest`: the server's pipeline in this process, on the same database. A few fibers take
+ * one file after the other; another draws how far they are.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
 #include "bulkhead/base/log.h"
 #include "cli/commands.h"
 
-/* A server's log tells how it fares; a command's output is for the one who typed it, so only what went
- * wrong stands beside it. */
+/* A server's log tells how it fares; a command's output is for the one who typed it, so only what
+ * went wrong stands beside it. */
 static void set_up_log(const struct tome_settings *const settings, const bool is_server)
 {
     enum bh_log_level level = tome_settings_log_level(settings);

@@ -12,7 +12,8 @@ struct tome_session {
     struct bh_db *db; /* NULL where only the settings were asked for */
 };
 
-/* Reads the settings and sets up the log. On failure the reason has been told; leave with FAILED. */
+/* Reads the settings and sets up the log. On failure the reason has been told; leave with FAILED.
+ * */
 bool tome_session_begin(const struct tome_command *command,
                         struct tome_session *ret_session) BH_MUST_CHECK;
 

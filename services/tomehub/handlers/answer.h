@@ -11,7 +11,8 @@ struct tome_answer {
     struct bh_json json; /* to be written to */
 };
 
-/* Opens the top object. Ends with tome_answer_send, or tome_answer_fini where that is not reached. */
+/* Opens the top object. Ends with tome_answer_send, or tome_answer_fini where that is not reached.
+ * */
 void tome_answer_begin(struct tome_answer *answer);
 void tome_answer_fini(struct tome_answer *answer);
 

@@ -1,4 +1,5 @@
-/* A form with a file: the file goes to the spool as it arrives, the other fields are small texts. */
+/* A form with a file: the file goes to the spool as it arrives, the other fields are small texts.
+ * */
 #include "bulkhead/http/multipart.h"
 #include "handlers/ingest.h"
 

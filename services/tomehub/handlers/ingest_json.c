@@ -1,6 +1,6 @@
 /*
- * A document in JSON: parsed, checked and written down as frames in one step on a worker thread, for a
- * large one takes its time.
+ * A document in JSON: parsed, checked and written down as frames in one step on a worker thread,
+ * for a large one takes its time.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Frames in, rows out. The rows' strings are copied into the batch's arena: frames and chunks live only
- * until the next one. */
+/* Frames in, rows out. The rows' strings are copied into the batch's arena: frames and chunks live
+ * only until the next one. */
 #include "ingest/assembly.h"
 
 #include <stdlib.h>

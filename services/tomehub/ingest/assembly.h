@@ -1,5 +1,6 @@
 /*
- * From the extractor's frames to batches of rows: cuts the text into chunks and analyses their words.
+ * From the extractor's frames to batches of rows: cuts the text into chunks and analyses their
+ * words.
  *
  * Model: frames are pulled from where they come from until a batch is full or they have ended.
  * Memory is one page part, one chunk and one batch, however large the file. What frames say is
@@ -46,8 +47,8 @@ int tome_assembly_create(struct tome_analyzer *analyzer, int64_t owner_id, int64
                          struct bh_str language, struct tome_assembly **ret_assembly) BH_MUST_CHECK;
 void tome_assembly_destroy(struct tome_assembly *assembly);
 
-/* The next frame, borrowed until the next call: 1 with META, PAGE or PROGRESS; 0: the input was read to
- * its end; negative: an error. */
+/* The next frame, borrowed until the next call: 1 with META, PAGE or PROGRESS; 0: the input was
+ * read to its end; negative: an error. */
 typedef int tome_frame_source(void *argument, struct tome_frame *ret_frame,
                               struct bh_error *reterr);
 

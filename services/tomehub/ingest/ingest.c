@@ -1,9 +1,9 @@
 /*
  * Life of the ingest and its fibers.
  *
- * `queued` counts the jobs in the database's queue that no worker went for yet, so each job wakes one
- * claim and an idle process asks nothing. The fibers live on the loop of start; the mutex guards what
- * handlers on other loops touch.
+ * `queued` counts the jobs in the database's queue that no worker went for yet, so each job wakes
+ * one claim and an idle process asks nothing. The fibers live on the loop of start; the mutex
+ * guards what handlers on other loops touch.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 #define POOL_QUEUE_MAX 4096
 #define JOB_ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define RETRY_US BH_SECOND_US
-#define HOUSEKEEPING_US (30 * BH_SECOND_US)
+#define HOUSEKEEPING_US (5 * BH_SECOND_US)
 
 /* ---- Life ---- */
 
@@ -370,8 +370,8 @@ void tome_ingest_drain(struct tome_ingest *const ingest)
     tome_event_raise(&ingest->queue_changed);
 }
 
-/* When the fibers have ended, their jobs go back to the queue. Should that fail, the lock's end tells
- * the next process the same. */
+/* When the fibers have ended, their jobs go back to the queue. Should that fail, the lock's end
+ * tells the next process the same. */
 static void release_jobs(void *const argument)
 {
     struct tome_ingest *const ingest = argument;

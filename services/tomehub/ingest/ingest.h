@@ -2,8 +2,8 @@
  * Taking books in: jobs accepted, queued, worked off by a few fibers, waited for, recovered.
  *
  * Model: the database holds the truth (queue, states, rows); memory holds what is finer or faster
- * (progress within a stage, who waits for which job). A few worker fibers on one loop claim jobs and
- * run them (job.h); a housekeeping fiber purges books that are gone and takes over the jobs of
+ * (progress within a stage, who waits for which job). A few worker fibers on one loop claim jobs
+ * and run them (job.h); a housekeeping fiber purges books that are gone and takes over the jobs of
  * processes that died. Two processes may share a database file: each runs its own jobs.
  *
  * create → start → (drain → stop) → destroy. Submitting and waiting: fibers of any loop.

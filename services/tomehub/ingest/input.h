@@ -2,8 +2,8 @@
  * Where a job's frames come from: the extractor process that reads a file, or a document that was
  * written as frames when it was accepted.
  *
- * All but cancel on one thread, which lives as long as the server: it blocks, and the extractor dies
- * with it.
+ * All but cancel on one thread, which lives as long as the server: it blocks, and the extractor
+ * dies with it.
  */
 #pragma once
 
@@ -23,8 +23,9 @@ int tome_input_open(const struct tome_claim *claim, const struct tome_input_limi
 /* Ends the extractor if it still runs. NULL is fine. */
 void tome_input_close(struct tome_input *input);
 
-/* A tome_frame_source of a struct tome_input. Errors: BH_ECANCELED; BH_EUNAVAILABLE: the extractor was
- * killed from outside, try again; else the file cannot be taken in, and reterr says why to people. */
+/* A tome_frame_source of a struct tome_input. Errors: BH_ECANCELED; BH_EUNAVAILABLE: the extractor
+ * was killed from outside, try again; else the file cannot be taken in, and reterr says why to
+ * people. */
 int tome_input_next(void *input, struct tome_frame *ret_frame,
                     struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -68,8 +68,8 @@ int tome_ingest_pause(struct tome_ingest *ingest, uint64_t duration_us) BH_MUST_
 
 /* ---- job.c: one job from claim to end ---- */
 
-/* 0: the book is there. BH_ECANCELED: the process is leaving. Else it failed, `reterr` says why to the
- * one who sent the file. */
+/* 0: the book is there. BH_ECANCELED: the process is leaving. Else it failed, `reterr` says why to
+ * the one who sent the file. */
 int tome_job_run(struct tome_ingest_worker *worker, const struct tome_claim *claim,
                  struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -1,7 +1,7 @@
 /*
- * A document that came as text or pages in a request, on its way to being a book: it is written as the
- * frames an extractor would have sent, so that it takes the same way into the library and survives
- * the end of the process.
+ * A document that came as text or pages in a request, on its way to being a book: it is written as
+ * the frames an extractor would have sent, so that it takes the same way into the library and
+ * survives the end of the process.
  */
 #pragma once
 

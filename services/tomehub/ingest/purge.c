@@ -1,4 +1,5 @@
-/* Removing the rows of books nobody sees any more, a batch at a time, so that no writer waits long. */
+/* Removing the rows of books nobody sees any more, a batch at a time, so that no writer waits long.
+ * */
 #include "bulkhead/base/log.h"
 #include "ingest/internal.h"
 

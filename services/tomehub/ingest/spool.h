@@ -2,8 +2,8 @@
  * A file in the making: bytes as they arrive, written on worker threads, hashed on the way.
  *
  * Small content is written in one step when it is finished. A spool that is not kept removes its
- * file, so whoever fails or leaves in the middle leaves nothing behind; what a killed process leaves
- * is removed by recovery (the file's name begins with the process's number).
+ * file, so whoever fails or leaves in the middle leaves nothing behind; what a killed process
+ * leaves is removed by recovery (the file's name begins with the process's number).
  */
 #pragma once
 

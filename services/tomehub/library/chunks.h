@@ -44,8 +44,8 @@ struct tome_chunk_row {
     int64_t overlap; /* bytes at the front of content repeated from the chunk before */
 };
 
-/* The chunks of a book behind id `after` (0: from the first), at most `limit`. They are read as they
- * are, also while the book is being deleted: ask for the book again to know. */
+/* The chunks of a book behind id `after` (0: from the first), at most `limit`. They are read as
+ * they are, also while the book is being deleted: ask for the book again to know. */
 int tome_chunks_after(struct bh_db *db, int64_t owner_id, int64_t book_id, int64_t after,
                       int64_t limit, struct bh_arena *arena, const struct tome_chunk_row **ret_rows,
                       size_t *ret_count, struct bh_error *reterr) BH_MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
- * How a book's rows come and go while nobody sees it: batches of chunks into a 'loading' book, the one
- * step that makes it visible, and the removal of what is left of books that failed, were replaced
- * or deleted. Each call is one short write transaction. Fiber.
+ * How a book's rows come and go while nobody sees it: batches of chunks into a 'loading' book, the
+ * one step that makes it visible, and the removal of what is left of books that failed, were
+ * replaced or deleted. Each call is one short write transaction. Fiber.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ struct tome_intake_progress {
     int64_t percent, pages, chunks;
 };
 
-/* What the book is in the end. Title, author and tags (JSON) are used where the client gave none. */
+/* What the book is in the end. Title, author and tags (JSON) are used where the client gave none.
+ * */
 struct tome_intake_finish {
     struct bh_str title, author, tags;
     struct bh_str title_default; /* where neither client nor file has a title */
@@ -32,10 +33,10 @@ struct tome_intake_finish {
     int64_t page_count, chunk_count, word_count;
 };
 
-/* Adds a batch to the job's book and writes down how far it is. `language`: its code, with the first
- * batch; {NULL, 0} afterwards. `finish`: NULL, or this is the last batch and the book becomes
- * visible in the same step, in place of the one it replaces, and the job is done.
- * BH_EEXISTS: meanwhile the same content became a book. */
+/* Adds a batch to the job's book and writes down how far it is. `language`: its code, with the
+ * first batch; {NULL, 0} afterwards. `finish`: NULL, or this is the last batch and the book becomes
+ * visible in the same step, in place of the one it replaces, and the job is done. BH_EEXISTS:
+ * meanwhile the same content became a book. */
 int tome_intake_write(struct bh_db *db, struct tome_analyzer *analyzer,
                       const struct tome_claim *claim, struct bh_str language,
                       const struct tome_intake_rows *rows,

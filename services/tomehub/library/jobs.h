@@ -45,7 +45,8 @@ struct tome_claim {
     struct bh_str language; /* as given by the client or found by an earlier attempt, or empty */
 };
 
-/* The oldest job queued for `instance` becomes running. BH_ENOTFOUND: none is queued (no message). */
+/* The oldest job queued for `instance` becomes running. BH_ENOTFOUND: none is queued (no message).
+ * */
 int tome_jobs_claim(struct bh_db *db, int64_t instance, struct bh_arena *arena,
                     struct tome_claim *ret_claim, struct bh_error *reterr) BH_MUST_CHECK;
 
@@ -63,7 +64,8 @@ int tome_jobs_instances(struct bh_db *db, struct bh_arena *arena, const int64_t 
 int tome_jobs_take_over(struct bh_db *db, int64_t instance, int64_t dead, int64_t *ret_count,
                         struct bh_error *reterr) BH_MUST_CHECK;
 
-/* This process is leaving: its running jobs go back to the queue, and the attempt does not count. */
+/* This process is leaving: its running jobs go back to the queue, and the attempt does not count.
+ * */
 int tome_jobs_release(struct bh_db *db, int64_t instance, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Which of these paths are inputs of jobs not finished: `ret_needed[i]`. */
