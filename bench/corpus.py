@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-BOOKS = 500
+BOOKS = 440
 WORDS_PER_BOOK = 60_000
 VOCABULARY = 60_000
 EXPONENT = 1.07
