@@ -47,7 +47,7 @@ struct bh_connection {
     bool is_input_unclean;  /* bytes of a request that was not read whole may follow */
     uint64_t accepted_us;
     uint64_t handed_over;   /* bytes given to the transport */
-    uint64_t progress_seen; /* how many of them had been sent at the last progress */
+    uint64_t progress_seen; /* how many of them the peer had taken at the last progress */
     uint64_t progress_us;   /* when that was */
     uint64_t lingered;      /* bytes thrown away */
     struct {

@@ -79,10 +79,12 @@ static void received(struct bh_transport *const transport, const int64_t count)
 
 /* ---- Writing ---- */
 
-/* Bytes the peer's side has taken so far. */
+/* Bytes the peer's system has taken so far. What ours has accepted says little: it takes megabytes
+ * ahead, and then nothing until a third of them is gone. */
 static uint64_t bytes_taken(const struct bh_connection *const connection)
 {
-    return connection->handed_over - bh_transport_waiting(&connection->transport);
+    return connection->handed_over - bh_transport_waiting(&connection->transport) -
+           bh_transport_unacknowledged(&connection->transport);
 }
 
 int bh_connection_send(struct bh_connection *const connection, const struct bh_str *const pieces,
@@ -104,7 +106,7 @@ int bh_connection_send(struct bh_connection *const connection, const struct bh_s
     if (bh_transport_waiting(&connection->transport) > 0 &&
         !connection->write_deadline.is_running) {
         connection->progress_seen = bytes_taken(connection);
-        connection->progress_us = bh_loop_now_us(connection->http->loop);
+        connection->progress_us = bh_time_now_us(); /* making the answer may have taken long */
         bh_deadline_start(&connection->http->deadlines, &connection->write_deadline,
                           BH_DEADLINE_WRITE);
     }

@@ -30,7 +30,7 @@ void bh_deadlines_init(struct bh_deadlines *const deadlines, struct bh_loop *con
 void bh_deadlines_set(struct bh_deadlines *const deadlines, const enum bh_deadline_kind kind,
                       const uint64_t duration_us, void (*const expired)(struct bh_deadline *))
 {
-    deadlines->kinds[kind].duration_us = duration_us;
+    deadlines->kinds[kind].duration_us = duration_us > 0 ? duration_us : 1;
     deadlines->kinds[kind].expired = expired;
 }
 
@@ -72,7 +72,9 @@ static struct bh_deadline *first_of(const struct bh_deadlines *const deadlines, 
 static void timer_passed(uv_timer_t *const timer)
 {
     struct bh_deadlines *const deadlines = timer->data;
-    const uint64_t now_us = bh_time_now_us();
+    /* The clock that starts use: with one that is ahead of it, a deadline started again below could
+     * be due at once, for ever. */
+    const uint64_t now_us = bh_loop_now_us(deadlines->loop);
     /* While expiries are handled, starts must not arm: it is done once, below. */
     deadlines->armed_us = 0;
     for (int kind = 0; kind < BH_DEADLINE_KINDS; kind++) {

@@ -1,7 +1,8 @@
 #include "http/transport.h"
 
-#include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
@@ -155,6 +156,16 @@ int bh_transport_write(struct bh_transport *const transport, const struct bh_str
 size_t bh_transport_waiting(const struct bh_transport *const transport)
 {
     return uv_stream_get_write_queue_size((const uv_stream_t *)&transport->tcp);
+}
+
+size_t bh_transport_unacknowledged(const struct bh_transport *const transport)
+{
+    uv_os_fd_t fd;
+    int count = 0;
+    if (uv_fileno((const uv_handle_t *)&transport->tcp, &fd) != 0 ||
+        ioctl(fd, SIOCOUTQ, &count) != 0 || count < 0)
+        return 0;
+    return (size_t)count;
 }
 
 /* ---- The end ---- */

@@ -59,8 +59,11 @@ enum bh_transport_hold {
 int bh_transport_write(struct bh_transport *transport, const struct bh_str *pieces, unsigned count,
                        enum bh_transport_hold hold, struct bh_buf *taken) BH_MUST_CHECK;
 
-/* Bytes waiting to be sent. */
+/* Bytes waiting to be given to the system. */
 size_t bh_transport_waiting(const struct bh_transport *transport);
+
+/* Bytes given to the system that the peer's has not acknowledged. Costs a system call. */
+size_t bh_transport_unacknowledged(const struct bh_transport *transport);
 
 /* Tells the peer that nothing more comes. Nothing may be waiting. */
 void bh_transport_finish(struct bh_transport *transport);

@@ -49,6 +49,11 @@ def metric(server: Server, name: str) -> float:
     raise AssertionError(f"no metric {name}")
 
 
+def has_plain_memory(server: Server) -> bool:
+    """Whether its resident memory is its own: sanitizers add a lot of theirs."""
+    return not {"asan", "tsan"} & set(server.options.binary.parts)
+
+
 def wait_until(is_true: Callable[[], bool], seconds: float = 10) -> float:
     """Waits for a condition; returns how long that took."""
     start = time.monotonic()
