@@ -398,6 +398,8 @@ static void begin_chapter(struct tome_chunker *const chunker)
 bool tome_chunker_next(struct tome_chunker *const chunker, struct tome_chunk *const ret_chunk)
 {
     bh_magic_check(chunker, CHUNKER_MAGIC);
+    if (chunker->text.size == 0)
+        return false;
     for (;;) {
         const bool chapter_ends = chunker->chapter_end > 0;
         const size_t end = chapter_ends ? chunker->chapter_end : chunker->text.size;

@@ -55,6 +55,8 @@ static bool contains(const struct bh_str text, const struct bh_str word)
 static struct bh_str label_in_id(const struct bh_str id)
 {
     size_t begin = id.size;
+    if (id.size == 0)
+        return BH_STR_NONE;
     while (begin > 0 && ((id.data[begin - 1] >= '0' && id.data[begin - 1] <= '9') ||
                          memchr("ivxlc", id.data[begin - 1], 5)))
         begin--;

@@ -178,7 +178,7 @@ static void contents_are_the_book_and_pages_are_exact(void **state)
     (void)state;
     struct bh_buf text;
     bh_buf_init(&text, SIZE_MAX);
-    for (unsigned round = 0; round < 300; round++) {
+    for (unsigned round = 0; round < 120; round++) {
         seed = round;
         struct book book;
         book_open(&book);
