@@ -90,9 +90,10 @@ void bh_json_array_end(struct bh_json *const json)
     close_level(json, ']', false);
 }
 
-/* Bytes at the front that are printable ASCII without quote and backslash. */
-static size_t ascii_run(const char *const data, const size_t size)
+size_t bh_json_ascii_run(const struct bh_str text)
 {
+    const char *const data = text.data;
+    const size_t size = text.size;
     size_t at = 0;
 #if defined(__SSE2__)
     const __m128i quote = _mm_set1_epi8('"');
@@ -132,7 +133,7 @@ size_t bh_json_plain_run(const struct bh_str text)
 {
     size_t at = 0;
     while (at < text.size) {
-        at += ascii_run(text.data + at, text.size - at);
+        at += bh_json_ascii_run((struct bh_str){ .data = text.data + at, .size = text.size - at });
         if (at == text.size || (unsigned char)text.data[at] < 0x80)
             break;
         const size_t sequence = bh_str_utf8_sequence(text.data + at, text.size - at);

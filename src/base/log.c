@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/json_private.h"
 #define BH_METRICS_FILE "base/log_metrics.def"
 #include "bulkhead/base/metrics_define.h"
 #include "bulkhead/base/assert.h"
@@ -161,31 +162,53 @@ static size_t escape_control(char escape[8], const unsigned code)
     return (size_t)snprintf(escape, 8, "\\u%04x", code & 0xFFFF);
 }
 
-/* Text from anywhere, made harmless; at most `maximum` bytes of it, then an ellipsis. */
-static void line_text(struct line *const line, const struct bh_str text, const size_t maximum)
+/* The front of `text` as it may stand in the line, using `escape` if it must be changed.
+ * *ret_taken: how much of the text that was. */
+static struct bh_str harmless_piece(const struct line *const line, const struct bh_str text,
+                                    char escape[8], size_t *const ret_taken)
 {
-    const size_t end = line->size + maximum;
-    for (size_t at = 0; at < text.size;) {
-        const unsigned char *const here = (const unsigned char *)text.data + at;
-        const size_t size = bh_str_utf8_sequence(text.data + at, text.size - at);
+    const unsigned char *const here = (const unsigned char *)text.data;
+    size_t run = bh_json_ascii_run(text);
+    const char *const del = memchr(text.data, 0x7F, run); /* which JSON does not mind */
+    if (del)
+        run = (size_t)(del - text.data);
+    if (run > 0) {
+        *ret_taken = run;
+        return (struct bh_str){ .data = text.data, .size = run };
+    }
+    const size_t size = bh_str_utf8_sequence(text.data, text.size);
+    *ret_taken = size > 0 ? size : 1;
+    if (size == 0)
+        return BH_STR("\uFFFD");
+    if (is_control(here, size)) {
+        const size_t escaped = escape_control(escape, code_point(here, size));
+        return (struct bh_str){ .data = escape, .size = escaped };
+    }
+    if (line->is_json && (*here == '"' || *here == '\\')) {
+        escape[0] = '\\';
+        escape[1] = (char)*here;
+        return (struct bh_str){ .data = escape, .size = 2 };
+    }
+    return (struct bh_str){ .data = text.data, .size = size };
+}
+
+/* Text from anywhere, made harmless; at most `maximum` bytes of it, then an ellipsis. */
+static void line_text(struct line *const line, struct bh_str text, const size_t maximum)
+{
+    const size_t end = line->size + maximum - ELLIPSIS.size;
+    while (text.size > 0) {
         char escape[8];
-        struct bh_str piece = { .data = text.data + at, .size = size };
-        if (size == 0) {
-            piece = BH_STR("\uFFFD");
-        } else if (is_control(here, size)) {
-            piece.data = escape;
-            piece.size = escape_control(escape, code_point(here, size));
-        } else if (line->is_json && (*here == '"' || *here == '\\')) {
-            escape[0] = '\\';
-            escape[1] = (char)*here;
-            piece = (struct bh_str){ .data = escape, .size = 2 };
-        }
-        if (line->size + piece.size + ELLIPSIS.size > end) {
+        size_t taken;
+        struct bh_str piece = harmless_piece(line, text, escape, &taken);
+        if (piece.size > end - line->size) {
+            if (piece.data == text.data && (unsigned char)*piece.data < 0x80) /* a run */
+                line_append(line, piece.data, end - line->size);
             line_append(line, ELLIPSIS.data, ELLIPSIS.size);
             return;
         }
         line_append(line, piece.data, piece.size);
-        at += size > 0 ? size : 1;
+        text.data += taken;
+        text.size -= taken;
     }
 }
 

@@ -16,6 +16,6 @@ uint64_t bh_time_now_ns(void);
 /* Wall clock: microseconds since 1970-01-01 UTC. Any thread. */
 int64_t bh_time_wall_us(void);
 
-/* `buffer` gets "2026-05-01T12:34:56.789Z". Any thread. */
+/* `buffer` gets "2026-05-01T12:34:56.789Z"; years 1 to 9999, times beyond are those. Any thread. */
 #define BH_TIME_TEXT_SIZE 25
 void bh_time_text(int64_t wall_us, char buffer[BH_TIME_TEXT_SIZE]);

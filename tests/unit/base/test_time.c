@@ -1,8 +1,10 @@
 #include "cmocka_setup.h"
 
-#include <string.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "bulkhead/base/time.h"
+#include "prng.h"
 
 static void check_text(const int64_t wall_us, const char *const expected)
 {
@@ -22,17 +24,31 @@ static void test_text(void **const state)
     check_text(INT64_C(253402300799999999), "9999-12-31T23:59:59.999Z");
 }
 
-static void test_absurd_times_stay_in_the_buffer(void **const state)
+static void test_absurd_times(void **const state)
 {
     (void)state;
-    static const int64_t times[] = { INT64_MIN, INT64_MIN + 1, INT64_C(253402300800000000),
-                                     INT64_MAX };
-    for (size_t i = 0; i < BH_COUNT_OF(times); i++) {
-        char text[BH_TIME_TEXT_SIZE + 1];
-        memset(text, '#', sizeof(text));
-        bh_time_text(times[i], text);
-        assert_in_range(strlen(text), 1, BH_TIME_TEXT_SIZE - 1);
-        assert_int_equal(text[BH_TIME_TEXT_SIZE], '#');
+    check_text(INT64_MIN, "0001-01-01T00:00:00.000Z");
+    check_text(INT64_C(-62135596800000001), "0001-01-01T00:00:00.000Z");
+    check_text(INT64_C(-62135596799000000), "0001-01-01T00:00:01.000Z");
+    check_text(INT64_C(253402300800000000), "9999-12-31T23:59:59.999Z");
+    check_text(INT64_MAX, "9999-12-31T23:59:59.999Z");
+}
+
+/* The C library knows the calendar as well. */
+static void test_calendar(void **const state)
+{
+    (void)state;
+    uint64_t seed = 31;
+    for (int i = 0; i < 200000; i++) {
+        const int64_t seconds = (int64_t)prng_below(&seed, UINT64_C(315537897600)) - 62135596800;
+        const time_t when = (time_t)seconds;
+        struct tm parts;
+        assert_non_null(gmtime_r(&when, &parts));
+        char expected[64];
+        snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                 parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+                 parts.tm_sec, i % 1000);
+        check_text(seconds * 1000000 + i % 1000 * 1000, expected);
     }
 }
 
@@ -54,7 +70,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
-        cmocka_unit_test(test_absurd_times_stay_in_the_buffer),
+        cmocka_unit_test(test_absurd_times),
+        cmocka_unit_test(test_calendar),
         cmocka_unit_test(test_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
