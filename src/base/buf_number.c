@@ -104,9 +104,11 @@ static bool decimal_scaled(const double magnitude, struct decimal *const decimal
     return false;
 }
 
-/* With value = mantissa · 2^-shift, and scaled = mantissa · 10^scale exact in 128 bits: the whole
- * number nearest to value · 10^scale. *ret_is_equal: as a decimal it reads back as the value, for it
- * is nearer to it than half the way to the next double. */
+/* With value = mantissa / 2^shift, and mantissa * 10^scale exact in 128 bits: the whole number
+ * nearest to value * 10^scale. *ret_is_equal: as a decimal it reads back as the value, for it is
+ * nearer to it than half the way to the next double. (It is never just half the way, since 10^scale
+ * has too few factors of two; and below a power of two, where the next double is half as far, it
+ * makes no difference for any power in range, as the test shows for each.) */
 static uint64_t round_scaled(const uint64_t mantissa, const int shift, const size_t scale,
                              bool *const ret_is_equal)
 {
@@ -117,11 +119,7 @@ static uint64_t round_scaled(const uint64_t mantissa, const int shift, const siz
     const unsigned __int128 one = (unsigned __int128)1 << shift;
     const unsigned __int128 rest = scaled & (one - 1);
     const bool up = rest > one - rest;
-    const unsigned __int128 off = up ? one - rest : rest;
-    /* below a power of two the next double is only half as far; halfway, an even one is read */
-    const bool is_power = mantissa == UINT64_C(1) << (DBL_MANT_DIG - 1);
-    const unsigned __int128 doubled = off * (is_power && !up ? 4 : 2);
-    *ret_is_equal = mantissa % 2 == 0 ? doubled <= power : doubled < power;
+    *ret_is_equal = 2 * (up ? one - rest : rest) < power;
     return (uint64_t)(scaled >> shift) + (up ? 1 : 0);
 }
 

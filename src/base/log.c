@@ -266,7 +266,6 @@ static void write_line(const enum bh_log_level level, const char *const module,
                        const struct bh_log_context *const context, const struct bh_str text,
                        const uint64_t repeats)
 {
-    const int saved_errno = errno;
     struct line line;
     line_begin(&line, level, module);
     if (line.is_json) {
@@ -297,7 +296,6 @@ static void write_line(const enum bh_log_level level, const char *const module,
         }
         line_finish(&line, "\n");
     }
-    errno = saved_errno;
 }
 
 /* ---- Repeats ---- */
@@ -469,6 +467,8 @@ void bh_log_access(const struct bh_log_access *const access)
 
 void bh_log_flush(void)
 {
+    const int saved_errno = errno;
     pthread_once(&metrics_once, register_metrics);
     tell_ended(BH_NEVER_US);
+    errno = saved_errno;
 }

@@ -149,7 +149,7 @@ static int parse_double_quoted(struct parser *const parser, struct bh_str text,
 static int parse_bare(struct parser *const parser, struct bh_str text, char **const ret_value)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '#' && (i == 0 || is_blank(text.data[i - 1])))
+        if (text.data[i] == '#' && is_blank(text.data[i - 1])) /* a = or blank stands in front */
             text.size = i;
     }
     text = bh_str_trim(text);

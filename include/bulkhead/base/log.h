@@ -1,7 +1,8 @@
 /*
- * Logs: text on a terminal, JSON lines otherwise. One line, one write(2), so lines of several
- * threads never mix. Repeats of the same line (same level, module and text) within a second are
- * counted and told once ("… (repeated 41 times)").
+ * Logs: text on a terminal, JSON lines otherwise. One line, one write(2) of at most PIPE_BUF bytes,
+ * so lines of several threads never mix; longer messages are cut. Repeats of the same line (same
+ * level, module and text) within a second are counted and told once ("… (repeated 41 times)").
+ * Control characters and bad UTF-8 are escaped, so a message may hold text from outside.
  *
  * Every line carries the time, the level, the module and, inside a request, its id and route (from
  * the thread's log context, which the fiber scheduler switches with the fiber). Never log a secret.
@@ -14,7 +15,7 @@
 #include "bulkhead/base/str.h"
 
 enum bh_log_level { BH_LOG_DEBUG, BH_LOG_INFO, BH_LOG_WARNING, BH_LOG_ERROR };
-enum bh_log_format { BH_LOG_AUTO, BH_LOG_TEXT, BH_LOG_JSON }; /* AUTO: text if stderr is a tty */
+enum bh_log_format { BH_LOG_AUTO, BH_LOG_TEXT, BH_LOG_JSON }; /* AUTO: text on a terminal */
 
 /* What the lines of one request share. Borrowed: must outlive its use as the thread's context. */
 struct bh_log_context {

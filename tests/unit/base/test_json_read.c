@@ -35,10 +35,11 @@ static void test_values(void **const state)
 static void test_scalars_stand_alone(void **const state)
 {
     (void)state;
-    static const char *const texts[] = { "0",     "-0",   "1.5", "1e5", "-1E-5",    "\"\"",
-                                         "true",  "null", " 7 ", "[]",  "{}",       "[[]]",
-                                         "1E400", "",     "0.0", "10",  "\"\x7F\"", "1e-400",
-                                         "[1 ]",  "[ ]",  "{ }" };
+    static const char *const texts[] = { "0",    "-0",   "1.5",      "1e5",    "-1E-5",
+                                         "\"\"", "true", "null",     " 7 ",    "\"\\ud7ff\\ue000\"",
+                                         "[]",   "{}",   "[[]]",     "1E400",  "",
+                                         "0.0",  "10",   "\"\x7F\"", "1e-400", "[1 ]",
+                                         "[ ]",  "{ }" };
     for (size_t i = 0; i < BH_COUNT_OF(texts); i++) {
         const bool is_bad = texts[i][0] == '\0' || strcmp(texts[i], "1E400") == 0;
         json_t *tree = NULL;
@@ -94,6 +95,8 @@ static const struct {
     { "\"\\u12", "line 1, column 2: \\u takes four hexadecimal digits" },
     { "\"\\u0000\"", "line 1, column 2: \\u0000 is not allowed in a string" },
     { "\"\\ud800\"", "line 1, column 2: half of a surrogate pair; both halves are needed, as "
+                     "in \\ud83d\\ude00" },
+    { "\"\\udfff\"", "line 1, column 2: half of a surrogate pair; both halves are needed, as "
                      "in \\ud83d\\ude00" },
     { "\"\\ude00\\ud83d\"", "line 1, column 2: half of a surrogate pair; both halves are "
                             "needed, as in \\ud83d\\ude00" },

@@ -73,12 +73,14 @@ struct adder {
     bh_metric metric;
     int64_t amount;
     int times;
-    pthread_barrier_t *barrier; /* all hold their block at the same time */
+    pthread_barrier_t *barrier; /* all add, and hold their block, at the same time */
 };
 
 static void *add_often(void *const argument)
 {
     const struct adder *const adder = argument;
+    if (adder->barrier)
+        pthread_barrier_wait(adder->barrier);
     for (int i = 0; i < adder->times; i++)
         bh_metrics_add(adder->metric, adder->amount);
     if (adder->barrier)
@@ -100,7 +102,7 @@ static void run_threads(struct adder *const adders, const int count)
 static void test_many_threads_at_a_time(void **const state)
 {
     (void)state;
-    enum { COUNT = 100, TIMES_EACH = 2000 };
+    enum { COUNT = 100, TIMES_EACH = 100000 };
     const bh_metric metric = bh_metrics_child(&families[PLAIN], NULL, 0);
     const int64_t before = bh_metrics_value(metric);
     pthread_barrier_t barrier;

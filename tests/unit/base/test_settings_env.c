@@ -20,6 +20,7 @@ static void test_good_files(void **const state)
                                "EMPTY=\n"
                                "EMPTY_COMMENT= # nothing\n"
                                "HASH=a#b\n"
+                               "COLOR=#fff # grey\n"
                                "EQUALS=a=b==\n"
                                "SINGLE='as it is, # \\n \"too\"  ' # comment\n"
                                "DOUBLE=\"a \\\"b\\\" \\\\ \\n\\t\\r\\$ # \\\\n 'x'\"\n"
@@ -43,15 +44,16 @@ static void test_good_files(void **const state)
         { "EMPTY", "", 7 },
         { "EMPTY_COMMENT", "", 8 },
         { "HASH", "a#b", 9 },
-        { "EQUALS", "a=b==", 10 },
-        { "SINGLE", "as it is, # \\n \"too\"  ", 11 },
-        { "DOUBLE", "a \"b\" \\ \n\t\r$ # \\n 'x'", 12 },
-        { "NONE", "", 13 },
-        { "NOTHING", "", 14 },
-        { "exported", "1", 17 },
-        { "export", "2", 18 },
-        { "_9", "ç", 19 },
-        { "LAST", "no line break", 20 },
+        { "COLOR", "#fff", 10 },
+        { "EQUALS", "a=b==", 11 },
+        { "SINGLE", "as it is, # \\n \"too\"  ", 12 },
+        { "DOUBLE", "a \"b\" \\ \n\t\r$ # \\n 'x'", 13 },
+        { "NONE", "", 14 },
+        { "NOTHING", "", 15 },
+        { "exported", "1", 18 },
+        { "export", "2", 19 },
+        { "_9", "ç", 20 },
+        { "LAST", "no line break", 21 },
     };
     struct settings_env env;
     struct bh_error error;
