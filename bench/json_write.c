@@ -29,12 +29,12 @@ struct page {
     "large number merely strange, but none commonplace; for, working as he did rather for the "  \
     "love of his art than for the acquirement of wealth, he refused to associate himself with "  \
     "any investigation which did not tend towards the unusual, and even the fantastic. \n\n"
-#define TURKISH                                                                                                    \
-    "Bütün mutlu aileler birbirine benzer; her mutsuz aile ise kendine göre mutsuzdur. Oblonski "               \
-    "ailesinde her şey altüst olmuştu. Karısı, kocasının eskiden evlerinde öğretmenlik yapan "            \
-    "Fransız kadınla ilişkisi olduğunu öğrenmiş, artık onunla aynı çatı altında yaşayamayacağını " \
-    "söylemişti. Bu durum üç gündür sürüyor, hem karı kocaya hem bütün ev halkına sıkıntı "         \
-    "veriyordu.\n\n"
+#define TURKISH                                                                                \
+    "Bütün mutlu aileler birbirine benzer; her mutsuz aile ise kendine göre "               \
+    "mutsuzdur. Oblonski ailesinde her şey altüst olmuştu. Karısı, kocasının eskiden "  \
+    "evlerinde öğretmenlik yapan Fransız kadınla ilişkisi olduğunu öğrenmiş, artık " \
+    "onunla aynı çatı altında yaşayamayacağını söylemişti. Bu durum üç gündür "  \
+    "sürüyor, hem karı kocaya hem bütün ev halkına sıkıntı veriyordu.\n\n"
 
 static const struct page pages[] = {
     { "English text", BH_STR(ENGLISH ENGLISH ENGLISH), BH_STR(ENGLISH) },

@@ -3,7 +3,7 @@
  *
  * Doubles get the fewest digits that read back equal, by the first of three ways that can tell:
  * - At most 15 digits, by scaling: m / 10^k is rounded correctly by IEEE 754 while m < 2^53 and
- *   k <= 22, so if it equals the value, "m · 10^-k" reads back equal, and no other text of 15 digits
+ *   k <= 22, so if it equals the value, "m e-k" reads back equal, and no other text of 15 digits
  *   does. Nearly all numbers that people and databases write end here.
  * - 16 or 17 digits, exactly, in integers of 128 bits, from 1e-6 to 2^53.
  * - By trial with the C library, about ten times slower.

@@ -47,11 +47,10 @@ static void test_unlinking_while_walking(void **const state)
     (void)state;
     struct bh_list head;
     bh_list_init(&head);
-    struct item items[6];
-    for (int i = 0; i < 6; i++) {
-        items[i].number = i;
+    struct item items[] = { { .number = 0 }, { .number = 1 }, { .number = 2 },
+                            { .number = 3 }, { .number = 4 }, { .number = 5 } };
+    for (size_t i = 0; i < BH_COUNT_OF(items); i++)
         bh_list_append(&head, &items[i].node);
-    }
     BH_LIST_FOREACH(node, &head) {
         if (BH_LIST_ENTRY(node, struct item, node)->number % 2 == 0)
             bh_list_unlink(node);
