@@ -61,7 +61,9 @@ def test_truncated_epub(client: JsonClient, library_dir: Path, epub: EpubWriter)
 
 
 @pytest.mark.slow
-def test_zip_bomb(tomehub: Server, client: JsonClient, library_dir: Path, epub: EpubWriter) -> None:
+def test_zip_bomb(
+    tomehub: Server, client: JsonClient, library_dir: Path, epub: EpubWriter, sanitizer: str
+) -> None:
     bomb = b"<html><body><p>" + b"bomb " * (300 << 20 >> 2) + b"</p></body></html>"
     path = epub.write("bomb.epub", [("One", "<p>x</p>")], extra={"OEBPS/chapter-1.xhtml": bomb})
     assert path.stat().st_size < 4 << 20
@@ -75,7 +77,8 @@ def test_zip_bomb(tomehub: Server, client: JsonClient, library_dir: Path, epub: 
         assert time.monotonic() - begun < 150
     ended = finished(client, job["job_id"])
     assert ended["status"] == "failed" and ended["error"], ended
-    assert peak - before < 100 << 20
+    if sanitizer == "none":
+        assert peak - before < 100 << 20
     wait_until(lambda: not uploads(library_dir))
 
 
@@ -139,7 +142,7 @@ def test_extractor_that_takes_too_long(
 
 
 @pytest.mark.slow
-def test_a_hundred_megabytes(tomehub: Server, client: JsonClient, library_dir: Path) -> None:
+def test_a_hundred_megabytes(tomehub: Server, client: JsonClient, sanitizer: str) -> None:
     """Memory does not grow with the file."""
     small = text_of("smallish", 40000)
     client.upload("/api/ingest?wait=true", "small.txt", small.encode())
@@ -154,7 +157,8 @@ def test_a_hundred_megabytes(tomehub: Server, client: JsonClient, library_dir: P
         time.sleep(0.02)
     ended = finished(client, job["job_id"])
     assert ended["status"] == "done", ended
-    assert peak - warm < 64 << 20, (warm, peak)
+    if sanitizer == "none":  # else freed memory is kept back
+        assert peak - warm < 64 << 20, (warm, peak)
     assert client.get("/api/search", q="gigantic").json["total_count"] == ended["chunks"]
 
 

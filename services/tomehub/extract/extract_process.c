@@ -209,17 +209,23 @@ int tome_extract_start(const int file, const struct tome_extract_options *const 
 static int end_process(struct tome_extract *const extract)
 {
     int child_status = 0;
+    bool reaped = false;
     if (extract->pid == 0)
         return 0;
     kill(-extract->pid, SIGKILL);
     for (;;) {
         int status;
         const pid_t ended = waitpid(-extract->pid, &status, 0);
-        if (ended == extract->pid)
+        if (ended == extract->pid) {
             child_status = status;
+            reaped = true;
+        }
         if (ended < 0 && errno != EINTR)
             break;
     }
+    /* Killed by somebody before it had made its group, it is in ours. */
+    while (!reaped && waitpid(extract->pid, &child_status, 0) < 0 && errno == EINTR)
+        continue;
     extract->pid = 0;
     return child_status;
 }
