@@ -4,12 +4,14 @@
  *
  *     db_query [SECONDS [READERS [FIBERS]]]
  *
- * Prints, for each kind of query, both rates and their ratio, and how long one fiber alone waits
- * for one answer. Bare and ours are measured in turn, five times; the medians are printed.
+ * Prints, for each kind of query, both rates and their ratio, the processor time of one query (which
+ * a busy machine changes less), and how long one fiber alone waits for one answer. Bare and ours are
+ * measured in turn, five times; the medians are printed.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bulkhead/base/time.h"
@@ -51,6 +53,26 @@ static void check(const int result, const char *const what)
     }
 }
 
+struct rate {
+    double per_second[ROUNDS];
+    double cpu_us[ROUNDS]; /* of one query */
+};
+
+static uint64_t cpu_time_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * BH_SECOND_US +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static void note(struct rate *const rate, const int round, const uint64_t queries,
+                 const uint64_t since_us, const uint64_t cpu_since_us)
+{
+    rate->per_second[round] = (double)queries * 1e6 / (double)(bh_time_now_us() - since_us);
+    rate->cpu_us[round] = (double)(cpu_time_us() - cpu_since_us) / (double)queries;
+}
+
 /* ---- Ours ---- */
 
 static void query_until_end(void *const argument)
@@ -79,21 +101,22 @@ static void start_fibers(uv_timer_t *const timer)
         check(bh_fiber_spawn(bh_loop_current(), query_until_end, NULL), "fiber");
 }
 
-static double rate_of_fibers(const unsigned fibers, const uint64_t duration_us)
+static void run_fibers(const unsigned fibers, const uint64_t duration_us, struct rate *const rate,
+                       const int round)
 {
     struct bh_loop *loop;
     check(bh_loop_create(NULL, &loop), "loop");
     bench.fibers = fibers;
     bench.queries = 0;
+    const uint64_t cpu_since_us = cpu_time_us();
     const uint64_t since_us = bh_time_now_us();
     bench.end_us = since_us + duration_us;
     uv_timer_t timer;
     uv_timer_init(bh_loop_uv(loop), &timer);
     uv_timer_start(&timer, start_fibers, 0, 0);
     bh_loop_run(loop);
-    const double rate = (double)bench.queries * 1e6 / (double)(bh_time_now_us() - since_us);
+    note(rate, round, bench.queries, since_us, cpu_since_us);
     bh_loop_destroy(loop);
-    return rate;
 }
 
 /* ---- Bare ---- */
@@ -111,7 +134,7 @@ static uint64_t read_rows(sqlite3_stmt *const statement)
     return bytes;
 }
 
-static double bare_rate(const uint64_t duration_us)
+static void run_bare(const uint64_t duration_us, struct rate *const rate, const int round)
 {
     sqlite3 *connection;
     sqlite3_stmt *statement;
@@ -120,6 +143,7 @@ static double bare_rate(const uint64_t duration_us)
         "open");
     check(sqlite3_exec(connection, "PRAGMA cache_size = -8192", NULL, NULL, NULL), "pragma");
     check(sqlite3_prepare_v2(connection, bench.statement->sqlite, -1, &statement, NULL), "prepare");
+    const uint64_t cpu_since_us = cpu_time_us();
     const uint64_t since_us = bh_time_now_us();
     uint64_t queries = 0;
     while (bh_time_now_us() < since_us + duration_us) {
@@ -127,10 +151,9 @@ static double bare_rate(const uint64_t duration_us)
         read_rows(statement);
         queries++;
     }
-    const double rate = (double)queries * 1e6 / (double)(bh_time_now_us() - since_us);
+    note(rate, round, queries, since_us, cpu_since_us);
     sqlite3_finalize(statement);
     sqlite3_close(connection);
-    return rate;
 }
 
 /* ---- Report ---- */
@@ -151,17 +174,19 @@ static double median(double *const values)
 static void measure(const struct bh_statement *const statement, const unsigned fibers,
                     const uint64_t duration_us)
 {
-    double bare[ROUNDS], ours[ROUNDS], alone[ROUNDS];
+    struct rate bare, ours, alone;
     bench.statement = statement;
     for (int round = 0; round < ROUNDS; round++) {
-        bare[round] = bare_rate(duration_us);
-        ours[round] = rate_of_fibers(fibers, duration_us);
-        alone[round] = rate_of_fibers(1, duration_us);
+        run_bare(duration_us, &bare, round);
+        run_fibers(fibers, duration_us, &ours, round);
+        run_fibers(1, duration_us, &alone, round);
     }
-    const double bare_median = median(bare);
-    const double ours_median = median(ours);
-    printf("%-6s bare %8.0f/s  fibers %8.0f/s  ratio %.2f  one fiber %7.1f us\n", statement->name,
-           bare_median, ours_median, ours_median / bare_median, 1e6 / median(alone));
+    const double bare_rate = median(bare.per_second);
+    const double our_rate = median(ours.per_second);
+    printf("%-6s bare %7.0f/s %7.1f us cpu   fibers %7.0f/s %7.1f us cpu   ratio %.2f   "
+           "one fiber waits %.1f us\n",
+           statement->name, bare_rate, median(bare.cpu_us), our_rate, median(ours.cpu_us),
+           our_rate / bare_rate, 1e6 / median(alone.per_second));
 }
 
 static int fill(struct bh_sqlite_session *const session, void *const argument,
