@@ -4,9 +4,9 @@
  *
  *     db_query [SECONDS [READERS [FIBERS]]]
  *
- * Prints, for each kind of query, both rates and their ratio, the processor time of one query (which
- * a busy machine changes less), and how long one fiber alone waits for one answer. Bare and ours are
- * measured in turn, five times; the medians are printed.
+ * Prints, for each kind of query, both rates and their ratio, the processor time of one query
+ * (which a busy machine changes less), and how long one fiber alone waits for one answer. Bare and
+ * ours are measured in turn, five times; the medians are printed.
  */
 #include <stdio.h>
 #include <stdlib.h>

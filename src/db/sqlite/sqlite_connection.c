@@ -100,7 +100,7 @@ static int switch_to_wal(sqlite3 *const connection, bool *const ret_is_wal)
 }
 
 /* No mmap_size: a failing disk would raise SIGBUS instead of an error, and each reader's map would
- * count as resident memory again; it made point queries 5 to 15 % and full-text search 0 % faster. */
+ * count as resident memory again; it made point queries 5 to 15 % faster, full-text search not. */
 static const char pragmas_of_all[] = "PRAGMA synchronous = NORMAL;"
                                      "PRAGMA temp_store = MEMORY;"
                                      "PRAGMA secure_delete = FAST;"

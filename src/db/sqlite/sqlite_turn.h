@@ -3,9 +3,9 @@
  *
  * SQLite's write lock is polled: whoever asks at the right moment gets it, and a process that
  * writes without pause starves the others. So a process takes the turn (a lock on the file
- * PATH-turn) before it asks for the write lock and gives it back as soon as it has that. The holder of the
- * turn is thereby the next to write; the one that writes now must wait for the turn before it can
- * write again. The kernel takes the lock from a process that dies.
+ * PATH-turn) before it asks for the write lock and gives it back as soon as it has that. The holder
+ * of the turn is thereby the next to write; the one that writes now must wait for the turn before
+ * it can write again. The kernel takes the lock from a process that dies.
  */
 #pragma once
 
