@@ -149,8 +149,11 @@ static int parse_double_quoted(struct parser *const parser, struct bh_str text,
 static int parse_bare(struct parser *const parser, struct bh_str text, char **const ret_value)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '#' && is_blank(text.data[i - 1])) /* a = or blank stands in front */
+        const char *const at = text.data + i;
+        if (*at == '#' && is_blank(at[-1])) { /* the = or a blank stands in front */
             text.size = i;
+            break;
+        }
     }
     text = bh_str_trim(text);
     if (text.size > 0 && (memchr(text.data, '"', text.size) || memchr(text.data, '\'', text.size)))
