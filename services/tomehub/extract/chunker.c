@@ -19,7 +19,7 @@
 #define CHUNKER_MAGIC 0x43484e4bu
 #define WORD_BYTES 32u /* a longer word counts once for every such run begun */
 #define TEXT_MAX (TOME_FRAME_PAGE_TEXT_MAX * 4)
-/* The greatest numbers of words within the limits of tokens, and the fewest that reach the target. */
+/* The most words within the limits of tokens, and the fewest that reach the target. */
 #define WEIGHT_MAX (TOME_CHUNK_TOKENS_MAX * 10 / 13)
 #define WEIGHT_TARGET ((TOME_CHUNK_TOKENS_TARGET * 10 - 9 + 12) / 13)
 #define WEIGHT_OVERLAP (TOME_CHUNK_OVERLAP_TOKENS * 10 / 13)
@@ -89,7 +89,7 @@ void tome_chunker_destroy(struct tome_chunker *const chunker)
     free(chunker);
 }
 
-/* --- feeding ----------------------------------------------------------------------------------- */
+/* --- feeding ---------------------------------------------------------------------------------- */
 
 /* Drops what has been given out. */
 static void compact(struct tome_chunker *const chunker)
@@ -186,7 +186,7 @@ void tome_chunker_finish(struct tome_chunker *const chunker)
     chunker->finished = true;
 }
 
-/* --- cutting ----------------------------------------------------------------------------------- */
+/* --- cutting ---------------------------------------------------------------------------------- */
 
 static struct bh_str slice(const struct tome_chunker *const chunker, const size_t begin,
                            const size_t end)
@@ -301,7 +301,7 @@ static void drop_overlap(struct tome_chunker *const chunker)
     chunker->fresh.weight = 0;
 }
 
-/* --- scanning ---------------------------------------------------------------------------------- */
+/* --- scanning --------------------------------------------------------------------------------- */
 
 static uint32_t line_feeds(const struct bh_str blanks)
 {

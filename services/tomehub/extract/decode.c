@@ -56,7 +56,7 @@ void tome_decoder_destroy(struct tome_decoder *const decoder)
     free(decoder);
 }
 
-/* --- choosing ---------------------------------------------------------------------------------- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 /* False when ICU does not know the encoding. */
 static bool convert_from(struct tome_decoder *const decoder, const char *const name)
@@ -219,7 +219,7 @@ static void choose(struct tome_decoder *const decoder, const struct bh_str bytes
         guess(decoder, bytes);
 }
 
-/* --- decoding ---------------------------------------------------------------------------------- */
+/* --- decoding --------------------------------------------------------------------------------- */
 
 /* Windows-1252 of the bytes 0x80–0x9F, the only ones that differ from Latin-1. */
 static const uint16_t windows_1252[32] = {
@@ -335,7 +335,7 @@ int tome_decoder_push(struct tome_decoder *const decoder, struct bh_str bytes, c
     return bh_buf_error(out);
 }
 
-/* --- declarations ------------------------------------------------------------------------------ */
+/* --- declarations ----------------------------------------------------------------------------- */
 
 static bool is_name_byte(const char byte)
 {

@@ -107,7 +107,7 @@ void tome_document_progress(struct tome_document *const document, const uint64_t
     tome_frame_write_progress(document->writer, percent);
 }
 
-/* --- pages out --------------------------------------------------------------------------------- */
+/* --- pages out -------------------------------------------------------------------------------- */
 
 /* Writes the first `size` bytes of the collected text as (a part of) the current page and drops
  * the first `next` bytes. */
@@ -214,7 +214,7 @@ static void cut_sections(struct tome_document *const document)
     }
 }
 
-/* --- text in ----------------------------------------------------------------------------------- */
+/* --- text in ---------------------------------------------------------------------------------- */
 
 static void begin_part(struct tome_document *const document)
 {

@@ -19,7 +19,7 @@ struct epub {
     struct bh_str path; /* of the document being read */
 };
 
-/* --- inline page breaks ------------------------------------------------------------------------ */
+/* --- inline page breaks ----------------------------------------------------------------------- */
 
 static const struct bh_str page_break_marks[] = {
     { "epub:type=\"pagebreak", 20 },
@@ -71,7 +71,7 @@ static int has_inline_breaks(struct epub *const epub, bool *const ret_found)
     return error;
 }
 
-/* --- text -------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void reach(const struct epub *const epub, const struct bh_str fragment)
 {

@@ -35,7 +35,7 @@ struct tome_archive {
     char buffer[READ_BYTES];
 };
 
-/* --- libarchive on an input -------------------------------------------------------------------- */
+/* --- libarchive on an input ------------------------------------------------------------------- */
 
 static la_ssize_t on_read(struct archive *const reader, void *const argument,
                           const void **const ret_data)
@@ -109,7 +109,7 @@ static int advance(struct tome_archive *const archive)
     return 1;
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* A name that stays inside the archive. */
 static bool is_inside(const struct bh_str path)
@@ -207,7 +207,7 @@ void tome_archive_close(struct tome_archive *const archive)
     free(archive);
 }
 
-/* --- entries ----------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static int read_entry(struct tome_input *const input, char *const data, const size_t size,
                       size_t *const ret_size)

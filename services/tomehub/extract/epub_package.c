@@ -23,7 +23,7 @@ static struct bh_str copy(struct bh_arena *const arena, const struct bh_str text
     return data ? (struct bh_str){ .data = data, .size = text.size } : BH_STR_NONE;
 }
 
-/* --- container --------------------------------------------------------------------------------- */
+/* --- container -------------------------------------------------------------------------------- */
 
 static int find_package(struct tome_archive *const archive, struct bh_arena *const arena,
                         struct bh_str *const ret_path, struct bh_error *const reterr)
@@ -52,7 +52,7 @@ static int find_package(struct tome_archive *const archive, struct bh_arena *con
                         "The EPUB's " CONTAINER " names no package document; get a whole copy.");
 }
 
-/* --- manifest ---------------------------------------------------------------------------------- */
+/* --- manifest --------------------------------------------------------------------------------- */
 
 static int compare_items(const void *const left, const void *const right)
 {
@@ -120,7 +120,7 @@ static int read_manifest(const xmlNode *const root, struct bh_arena *const arena
     return 0;
 }
 
-/* --- spine ------------------------------------------------------------------------------------- */
+/* --- spine ------------------------------------------------------------------------------------ */
 
 static void add_to_spine(const xmlNode *const root, const struct manifest *const manifest,
                          struct tome_package *const package, const bool linear_only)
@@ -150,7 +150,7 @@ static int read_spine(const xmlNode *const root, struct bh_arena *const arena,
     return 0;
 }
 
-/* --- metadata ---------------------------------------------------------------------------------- */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 /* All elements of this name, joined by ", ". */
 static int read_names(const xmlNode *const root, const char *const name, const bool first_only,
@@ -184,7 +184,7 @@ static int read_metadata(const xmlNode *const root, struct bh_arena *const arena
     return error;
 }
 
-/* --- encryption -------------------------------------------------------------------------------- */
+/* --- encryption ------------------------------------------------------------------------------- */
 
 static bool is_font_obfuscation(const struct bh_str algorithm)
 {

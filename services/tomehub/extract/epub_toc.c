@@ -86,7 +86,7 @@ static void add_chapter(struct builder *const builder, const struct bh_str refer
         add_mark(builder, TOME_MARK_CHAPTER, reference, title);
 }
 
-/* --- EPUB 3 ------------------------------------------------------------------------------------ */
+/* --- EPUB 3 ----------------------------------------------------------------------------------- */
 
 static unsigned list_depth(const xmlNode *const root, const xmlNode *node)
 {
@@ -124,7 +124,7 @@ static void read_navigation(struct builder *const builder, const xmlNode *const 
     }
 }
 
-/* --- EPUB 2 ------------------------------------------------------------------------------------ */
+/* --- EPUB 2 ----------------------------------------------------------------------------------- */
 
 static const xmlNode *child_of(const xmlNode *const node, const char *const name)
 {
@@ -163,7 +163,7 @@ static void read_ncx(struct builder *const builder, const xmlNode *const root)
     }
 }
 
-/* --- both -------------------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------------------------- */
 
 static int compare_place(const struct tome_mark *const a, const struct bh_str path,
                          const struct bh_str fragment)

@@ -27,7 +27,7 @@ int tome_epub_parse(struct tome_archive *const archive, const struct bh_str path
     return 0;
 }
 
-/* --- trees ------------------------------------------------------------------------------------- */
+/* --- trees ------------------------------------------------------------------------------------ */
 
 xmlNodePtr tome_epub_skip(const xmlNode *const root, xmlNodePtr node)
 {
@@ -82,7 +82,7 @@ bool tome_epub_has_word(const struct bh_str list, const char *const word)
     return false;
 }
 
-/* --- paths ------------------------------------------------------------------------------------- */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 static int hexadecimal(const char digit)
 {

@@ -37,7 +37,7 @@ struct tome_extract {
     struct tome_frame_reader *reader;
 };
 
-/* --- starting ---------------------------------------------------------------------------------- */
+/* --- starting --------------------------------------------------------------------------------- */
 
 struct arguments {
     char text_limit[24];
@@ -202,7 +202,7 @@ int tome_extract_start(const int file, const struct tome_extract_options *const 
     return 0;
 }
 
-/* --- ending ------------------------------------------------------------------------------------ */
+/* --- ending ----------------------------------------------------------------------------------- */
 
 /* Kills the group and reaps what of it is ours: the child, and what it left behind if that came to
  * us (a server that is process 1 of a container). Returns the child's wait status. */
@@ -310,7 +310,7 @@ static int fail_by_exit(struct tome_extract *const extract, struct bh_error *con
     }
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static int timeout_ms(const struct tome_extract *const extract)
 {

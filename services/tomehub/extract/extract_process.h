@@ -21,8 +21,8 @@
 struct tome_extract_options {
     enum tome_source source;     /* AUTO: the content decides */
     struct bh_str file_name;     /* its extension helps to tell text from Markdown; may be empty */
-    const char *executable;      /* a program that runs tome_extract_main() for `extract`; NULL:
-                                  * this one */
+    const char *executable;      /* NULL: this program; else one whose `extract` is
+                                  * tome_extract_main() */
     uint64_t text_limit_bytes;   /* 0: 1 GiB */
     uint64_t memory_limit_bytes; /* 0: 1 GiB of address space */
     unsigned cpu_limit_s;        /* 0: 120 s, for each of its processes */
@@ -31,7 +31,7 @@ struct tome_extract_options {
 
 struct tome_extract; /* opaque */
 
-/* `file` is borrowed, open for reading. BH_EIO, BH_ENOMEM, BH_ELIMIT (no process can be started). */
+/* `file` is borrowed, open for reading. BH_ENOTFOUND (no such program), BH_EIO, BH_ENOMEM. */
 int tome_extract_start(int file, const struct tome_extract_options *options,
                        struct tome_extract **ret_extract, struct bh_error *reterr) BH_MUST_CHECK;
 

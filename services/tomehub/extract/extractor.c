@@ -35,7 +35,7 @@ struct extractor {
     struct tome_frame_writer writer;
 };
 
-/* --- arguments --------------------------------------------------------------------------------- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 static int usage(const char *const wrong)
 {
@@ -81,7 +81,7 @@ static int parse_arguments(struct extractor *const extractor, const int argc, ch
     return 0;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* The parent's death ends this process too. It may have died before this was set; then nobody
  * reads standard output. */

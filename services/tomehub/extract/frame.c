@@ -16,7 +16,7 @@
 #define PAGE_HEAD_BYTES 9u
 #define READER_MAGIC 0x4652414du
 
-/* --- writer ------------------------------------------------------------------------------------ */
+/* --- writer ----------------------------------------------------------------------------------- */
 
 void tome_frame_writer_init(struct tome_frame_writer *const writer, const int fd,
                             const uint64_t limit_bytes)
@@ -127,7 +127,7 @@ void tome_frame_write_end(struct tome_frame_writer *const writer)
     (void)begin(writer, TOME_FRAME_END, 0);
 }
 
-/* --- reader ------------------------------------------------------------------------------------ */
+/* --- reader ----------------------------------------------------------------------------------- */
 
 struct tome_frame_reader {
     BH_MAGIC_FIELD;

@@ -8,7 +8,7 @@
  * On the wire, numbers are little-endian:
  *   u32 size of what follows the type | u8 type | payload
  *   META     u8 key, value to the end
- *   PAGE     u32 number, u8 joint, u16 label size, u16 chapter size, label, chapter, text to the end
+ *   PAGE     u32 number, u8 joint, u16 label size, u16 chapter size, label, chapter, text
  *   PROGRESS u8 percent
  *   ERROR    u8 code, message to the end
  *   END      empty
@@ -47,7 +47,7 @@ enum tome_frame_type {
 enum tome_meta_key {
     TOME_META_TITLE = 1,
     TOME_META_AUTHOR,   /* several are joined by ", " */
-    TOME_META_LANGUAGE, /* BCP 47 as the file has it ("tr", "en-GB"); absent: the file does not say */
+    TOME_META_LANGUAGE, /* BCP 47 as in the file ("tr", "en-GB"); absent: unknown */
     TOME_META_PAGE_KIND, /* "page", "list" or "section" */
     TOME_META_SOURCE,    /* the format that was read: a name of enum tome_source */
     TOME_META_TAGS,      /* comma-separated */
@@ -85,7 +85,7 @@ struct tome_frame {
     };
 };
 
-/* --- writer: sticky error, so many calls and one check ------------------------------------- */
+/* --- writer: sticky error, so many calls and one check ---------------------------------------- */
 
 struct tome_frame_writer {
     int fd;                /* private: borrowed, blocking */
@@ -115,7 +115,7 @@ static inline int tome_frame_writer_error(const struct tome_frame_writer *const 
     return writer->error;
 }
 
-/* --- reader ------------------------------------------------------------------------------------ */
+/* --- reader ----------------------------------------------------------------------------------- */
 
 struct tome_frame_reader; /* opaque */
 

@@ -49,7 +49,7 @@ static bool contains(const struct bh_str text, const struct bh_str word)
     return text.size > 0 && memmem(text.data, text.size, word.data, word.size);
 }
 
-/* --- page breaks ------------------------------------------------------------------------------- */
+/* --- page breaks ------------------------------------------------------------------------------ */
 
 /* The trailing number or roman numeral of an id such as "page_12" or "pg-xiv". */
 static struct bh_str label_in_id(const struct bh_str id)
@@ -89,7 +89,7 @@ static bool is_hidden(const xmlChar **const attributes)
            contains(attribute(attributes, "role"), BH_STR("doc-noteref"));
 }
 
-/* --- elements ---------------------------------------------------------------------------------- */
+/* --- elements --------------------------------------------------------------------------------- */
 
 static void read_meta(const struct html *const html, const xmlChar **const attributes)
 {
@@ -298,7 +298,7 @@ static void on_characters(void *const argument, const xmlChar *const data, const
         tome_document_text(html->document, text);
 }
 
-/* --- driving the parser ------------------------------------------------------------------------ */
+/* --- driving the parser ----------------------------------------------------------------------- */
 
 static void ignore_message(void *const context, const char *const message, ...)
 {

@@ -1,7 +1,7 @@
 /*
  * Reads Markdown line by line: headings of the first three levels begin chapters, markup is taken
- * off, code is kept as it stands, front matter (YAML or TOML between its marks) gives title, author,
- * tags and language. Pages are sections. Memory does not grow with the file.
+ * off, code is kept as it stands, front matter (YAML or TOML) gives title, author, tags and
+ * language. Pages are sections. Memory does not grow with the file.
  *
  * It is a reader for search, not a renderer: what it does not understand stays as text.
  */

@@ -48,7 +48,7 @@ struct reader {
     uint64_t page_count; /* as the file says; 0: unknown */
 };
 
-/* --- starting and ending ----------------------------------------------------------------------- */
+/* --- starting and ending ---------------------------------------------------------------------- */
 
 int tome_pdf_start(const int file, const int facts_file, struct tome_pdf **const ret_pdf,
                    struct bh_error *const reterr)
@@ -80,7 +80,7 @@ void tome_pdf_destroy(struct tome_pdf *const pdf)
     free(pdf);
 }
 
-/* --- facts ------------------------------------------------------------------------------------- */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 static struct bh_str take_fact(struct bh_str *const line)
 {
@@ -123,7 +123,7 @@ static int read_facts(struct reader *const reader, struct tome_program *const pr
     return error;
 }
 
-/* --- pages ------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 static size_t longest_line(struct bh_str text)
 {
@@ -268,7 +268,7 @@ static int read_pages(struct reader *const reader, struct tome_lines *const line
     return tome_document_error(reader->document);
 }
 
-/* --- outcome ----------------------------------------------------------------------------------- */
+/* --- outcome ---------------------------------------------------------------------------------- */
 
 static enum tome_extract_failure judge(const struct tome_program *const program, const int status)
 {
@@ -336,6 +336,8 @@ enum tome_extract_failure tome_pdf_read(struct tome_pdf *const pdf,
     struct reader *const reader = error ? NULL : create_reader(document);
     if (!error)
         error = reader ? read_all(reader, pdf) : BH_ENOMEM;
+    const uint64_t pages_promised = reader ? reader->page_count : 0;
+    const uint64_t pages_read = reader ? reader->number - 1 : 0;
     destroy_reader(reader);
     const int status = tome_program_wait(&pdf->text);
     if (error)
@@ -343,5 +345,8 @@ enum tome_extract_failure tome_pdf_read(struct tome_pdf *const pdf,
     const enum tome_extract_failure failure = judge(&pdf->text, status);
     if (failure != TOME_FAILURE_NONE)
         return failure;
+    /* Poppler repairs what it can and leaves out the rest: part of a book is not the book. */
+    if (pages_read < pages_promised)
+        return TOME_FAILURE_DAMAGED;
     return tome_document_has_text(document) ? TOME_FAILURE_NONE : TOME_FAILURE_NO_TEXT;
 }

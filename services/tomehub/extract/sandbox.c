@@ -18,7 +18,7 @@
 #define DESCRIPTORS_MAX 64
 #define CPU_GRACE_S 2 /* between SIGXCPU and SIGKILL */
 
-/* --- limits and privileges --------------------------------------------------------------------- */
+/* --- limits and privileges -------------------------------------------------------------------- */
 
 static int limit(const int resource, const rlim_t soft, const rlim_t hard, const char *const what,
                  struct bh_error *const reterr)
@@ -79,7 +79,7 @@ int tome_sandbox_enter(const struct tome_sandbox_limits *const limits,
     return 0;
 }
 
-/* --- Landlock ---------------------------------------------------------------------------------- */
+/* --- Landlock --------------------------------------------------------------------------------- */
 
 #define LANDLOCK_ALL_1                                                                             \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |   \
@@ -134,7 +134,7 @@ static void close_file_system(const enum tome_sandbox_profile profile, const int
     close(ruleset);
 }
 
-/* --- seccomp ----------------------------------------------------------------------------------- */
+/* --- seccomp ---------------------------------------------------------------------------------- */
 
 /* For both profiles: descriptors that are open, memory, time, the process itself. */
 static const int permitted[] = {

@@ -5,7 +5,7 @@
  *   1. limits: CPU time, address space, no files written, no core, few descriptors, no processes;
  *   2. no new privileges, not dumpable; root becomes nobody; own network, IPC and mount namespaces
  *      where the kernel permits them;
- *   3. Landlock, if the kernel has it: no file system (for pdftotext: libraries and data, read-only);
+ *   3. Landlock, if the kernel has it: no file system (for a program: its libraries and data);
  *   4. seccomp: a list of permitted system calls; the rest fails with EPERM; tracing, reading other
  *      processes' memory, kernel modules and the like kill the process.
  * Layers 1 and 4 are required; 2 and 3 are taken as far as the system gives them.

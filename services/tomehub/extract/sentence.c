@@ -63,7 +63,7 @@ size_t tome_blanks_end(const struct bh_str text, const size_t begin)
     return at;
 }
 
-/* --- abbreviations ----------------------------------------------------------------------------- */
+/* --- abbreviations ---------------------------------------------------------------------------- */
 
 /* In ASCII order. Those that are as often the end of a sentence ("etc.", "usw.") are left out. */
 static const char *const abbreviations[] = {
@@ -148,7 +148,7 @@ static bool is_abbreviation(const struct bh_str stem, const struct bh_str next)
            (is_digit(next) && table_has(before_numbers, BH_COUNT_OF(before_numbers), word));
 }
 
-/* --- ends of sentences ------------------------------------------------------------------------- */
+/* --- ends of sentences ------------------------------------------------------------------------ */
 
 static int32_t last_code_point(const struct bh_str text, size_t *const ret_begin)
 {

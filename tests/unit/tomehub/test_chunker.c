@@ -139,7 +139,7 @@ static void finish(struct book *const book)
     assert_int_equal(book->words, count_words(bh_buf_peek(&book->expected)));
 }
 
-/* --- properties, on random books --------------------------------------------------------------- */
+/* --- properties, on random books -------------------------------------------------------------- */
 
 static uint64_t seed;
 
@@ -200,7 +200,7 @@ static void contents_are_the_book_and_pages_are_exact(void **state)
     bh_buf_fini(&text);
 }
 
-/* --- single rules ------------------------------------------------------------------------------ */
+/* --- single rules ----------------------------------------------------------------------------- */
 
 static void sentences_stay_whole(void **state)
 {

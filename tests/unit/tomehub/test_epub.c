@@ -162,7 +162,7 @@ static void page_breaks_in_the_text_are_pages(void **state)
     reading_free(reading);
 }
 
-/* --- hostile and broken archives --------------------------------------------------------------- */
+/* --- hostile and broken archives -------------------------------------------------------------- */
 
 static void expect_failure(struct zip *const zip, const enum tome_extract_failure failure)
 {

@@ -20,7 +20,7 @@
 
 #define WAIT_MS 10000
 
-/* --- the misbehaving extractor ----------------------------------------------------------------- */
+/* --- the misbehaving extractor ---------------------------------------------------------------- */
 
 static void hang(void)
 {
@@ -81,7 +81,7 @@ static int extractor(const int argc, char **const argv)
     return tome_extract_main(argc, argv);
 }
 
-/* --- helpers ----------------------------------------------------------------------------------- */
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static unsigned count_descriptors(void)
 {
@@ -150,7 +150,7 @@ static struct outcome run_text(const char *const text, const char *const name)
     return outcome;
 }
 
-/* --- tests ------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void a_file_is_read(void **state)
 {
