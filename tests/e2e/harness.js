@@ -108,6 +108,7 @@ async function startServer(settings = {}) {
         await untilReady(url, ended);
     } catch (error) {
         child.kill("SIGKILL");
+        await rm(directory, { recursive: true, force: true });
         throw error;
     }
     return { url, stop };

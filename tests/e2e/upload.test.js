@@ -74,6 +74,7 @@ pageTest("each refused file says why", { statuses: [400, 413, 415, 422] }, async
         const failed = page.locator(".upload-failed", { hasText: name });
         await failed.waitFor();
         const reason = await failed.locator(".upload-state").innerText();
+        assert.equal(await failed.getByRole("button", { name: "Retry" }).count(), 0);
         assert(reason.length > 10 && !/page failed|answered \d/.test(reason), `${name}: ${reason}`);
     }
     await page.locator(".upload-done", { hasText: "good.txt" }).waitFor();

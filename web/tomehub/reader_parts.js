@@ -142,6 +142,8 @@ export function chapterList(target, book, page) {
     const chapters = book.chapters ?? [];
     const started = chapters.filter((chapter) => chapter.page_number <= page.page_number);
     const current = started.at(-1);
+    /* The numbers would contradict the labels that such a book shows on its pages. */
+    const isLabelled = book.page_kind === "list";
     const items = chapters.map((chapter) => {
         const here = chapter === current && "true";
         const link = {
@@ -150,7 +152,8 @@ export function chapterList(target, book, page) {
             "aria-current": here,
         };
         const number = h("span", { class: "chapter-page" }, formatNumber(chapter.page_number));
-        return h("li", {}, h("a", link, h("span", { dir: "auto" }, chapter.title), number));
+        const title = h("span", { dir: "auto" }, chapter.title);
+        return h("li", {}, h("a", link, title, isLabelled ? null : number));
     });
     return h(
         "details",

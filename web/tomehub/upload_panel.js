@@ -73,7 +73,7 @@ function item(upload, uploads) {
             progress(upload),
         ),
         upload.bookId ? h("a", { class: "upload-open", href: open }, "Open") : null,
-        state === "failed" && upload.file
+        state === "failed" && upload.canRetry
             ? h(
                   "button",
                   { class: "link-button", type: "button", onclick: () => uploads.retry(upload) },

@@ -17,6 +17,9 @@ const LAST_POLL_MS = 2000;
 const POLL_GROWTH = 1.5;
 const POLL_FAILURES = 8;
 
+/** Statuses that say nothing against the file: no answer, a failing, busy or full server. */
+const PASSING = [0, 500, 503, 507];
+
 /** @typedef {"waiting" | "sending" | "working" | "done" | "exists" | "failed"} UploadState */
 
 /**
@@ -29,6 +32,7 @@ const POLL_FAILURES = 8;
  * @property {Job | null} job
  * @property {number | null} bookId
  * @property {string} error
+ * @property {boolean} canRetry whether the same file may succeed another time
  * @property {AbortController} abort
  */
 
@@ -81,7 +85,7 @@ export class Uploads extends EventTarget {
         this.#changed();
     }
 
-    /** @param {Upload} upload a failed one that still has its file */
+    /** @param {Upload} upload a failed one that can be retried */
     retry(upload) {
         Object.assign(upload, {
             state: "waiting",
@@ -114,8 +118,18 @@ export class Uploads extends EventTarget {
      */
     #upload(name, file, state) {
         const id = ++this.#lastId;
-        const abort = new AbortController();
-        return { id, name, file, state, sent: 0, job: null, bookId: null, error: "", abort };
+        return {
+            id,
+            name,
+            file,
+            state,
+            sent: 0,
+            job: null,
+            bookId: null,
+            error: "",
+            canRetry: false,
+            abort: new AbortController(),
+        };
     }
 
     #changed() {
@@ -148,6 +162,7 @@ export class Uploads extends EventTarget {
                 void this.#follow(upload, answer.job_id);
             }
         } catch (error) {
+            upload.canRetry = error instanceof ApiError && PASSING.includes(error.status);
             this.#fail(upload, describe(error));
         }
         this.#start();
