@@ -4,6 +4,7 @@
  */
 #include "bulkhead/runtime/lifecycle.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -236,6 +237,14 @@ static int create_members(struct lifecycle *const lifecycle, struct bh_error *co
     return 0;
 }
 
+/* A request's larger buffers come and go by the thousand: giving their pages back to the kernel and
+ * taking them again costs more than the request (a 50-row query: 20.2 against 16.4 µs). */
+static void keep_freed_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
+}
+
 static void serve(struct lifecycle *const lifecycle)
 {
     uv_loop_t *const uv = bh_loop_uv(lifecycle->members[0].loop);
@@ -260,6 +269,7 @@ int bh_lifecycle_run(const struct bh_lifecycle_options *const options,
     lifecycle->options = options;
     sem_init(&lifecycle->member_began, 0, 0);
     signal(SIGPIPE, SIG_IGN);
+    keep_freed_memory();
     atomic_store(&started_us, bh_time_now_us());
 
     int result = bh_http_server_create(&options->http, options->host, options->port,
