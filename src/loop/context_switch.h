@@ -21,7 +21,8 @@ struct bh_context {
     void *thread, *outside_thread;
 };
 
-/* `main(argument)` runs on the stack [bottom, bottom + size) at the first enter; it never returns. */
+/* `main(argument)` runs on the stack [bottom, bottom + size) at the first enter; it never
+ * returns. */
 void bh_context_init(struct bh_context *context, void *bottom, size_t size,
                      void (*main)(void *argument), void *argument);
 void bh_context_fini(struct bh_context *context);

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of taking a book in: it is wholly there or not at all, and the job goes on."""
+"""SIGKILL in the middle of taking a book in: it is wholly there or not, and the job goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes on one database file: servers side by side, the command line beside a server."""
+"""Processes on one database file: servers side by side, the command line beside a server."""
 
 from __future__ import annotations
 

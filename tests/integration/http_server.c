@@ -1,7 +1,7 @@
 /*
- * The HTTP layer alone, served for the tests in test_http_*.py: routes that echo, wait, stream, take
- * bodies, and tell what happened to handlers whose clients left. Options are environment variables
- * named after the fields of struct bh_http_options (times in milliseconds).
+ * The HTTP layer alone, served for the tests in test_http_*.py: routes that echo, wait, stream,
+ * take bodies, and tell what happened to handlers whose clients left. Options are environment
+ * variables named after the fields of struct bh_http_options (times in milliseconds).
  */
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-"""tools/embed_sql.py: what it makes compiles and says what the files say; what is ambiguous stops."""
+"""tools/embed_sql.py: what it makes compiles and says what the files say; ambiguity stops it."""
 
 from __future__ import annotations
 

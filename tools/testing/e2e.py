@@ -1,4 +1,4 @@
-"""The pages in a real browser (Node's test runner, Playwright's core, Chromium), and their types."""
+"""The pages in a real browser (Node's test runner, Playwright, Chromium), and their types."""
 
 from __future__ import annotations
 

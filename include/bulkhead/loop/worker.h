@@ -21,8 +21,8 @@ struct bh_worker_job {
 
 typedef int bh_worker_function(struct bh_worker_job *job, void *argument);
 
-/* `name`: thread name, at most 15 bytes ("sqlite-read"). `threads` 1–256. `queue_maximum`: jobs waiting beyond
- * those running. */
+/* `name`: thread name, at most 15 bytes ("sqlite-read"). `threads` 1–256. `queue_maximum`: jobs
+ * waiting beyond those running. */
 int bh_worker_pool_create(const char *name, unsigned threads, unsigned queue_maximum,
                           struct bh_worker_pool **ret_pool) BH_MUST_CHECK;
 
@@ -30,7 +30,8 @@ int bh_worker_pool_create(const char *name, unsigned threads, unsigned queue_max
  * that). NULL is fine. Not from a fiber. */
 void bh_worker_pool_destroy(struct bh_worker_pool *pool);
 
-/* Called on a worker thread as it starts and ends: `index` 0…threads-1. Set before the first job. */
+/* Called on a worker thread as it starts and ends: `index` 0…threads-1. Set before the first
+ * job. */
 void bh_worker_pool_on_thread(struct bh_worker_pool *pool, void (*start)(void *arg, unsigned index),
                               void (*end)(void *arg, unsigned index), void *argument);
 
@@ -39,8 +40,8 @@ void bh_worker_pool_on_thread(struct bh_worker_pool *pool, void (*start)(void *a
  * the fiber is cancelled or its deadline passes while the job is running; it makes the job return
  * soon (sqlite3_interrupt, kill). The call returns only after the job has ended or was taken from
  * the queue unstarted, so `argument` may live on the fiber's stack.
- * BH_ELIMIT: the queue is full. BH_ECANCELED / BH_ETIMEDOUT: taken from the queue before it started.
- * BH_ESHUTDOWN: the pool is being destroyed. From a fiber only. */
+ * BH_ELIMIT: the queue is full. BH_ECANCELED / BH_ETIMEDOUT: taken from the queue before it
+ * started. BH_ESHUTDOWN: the pool is being destroyed. From a fiber only. */
 int bh_worker_run(struct bh_worker_pool *pool, bh_worker_function *function, void *argument,
                   void (*interrupt)(void *argument)) BH_MUST_CHECK;
 

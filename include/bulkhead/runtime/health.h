@@ -25,7 +25,8 @@ typedef enum bh_health_status bh_health_check(void *argument, struct bh_json *fi
 int bh_health_create(struct bh_health **ret_health) BH_MUST_CHECK;
 void bh_health_destroy(struct bh_health *health);
 
-/* `name`: a literal ("database"). `needed_for_ready`: a failing check makes the process not ready. At most 16. */
+/* `name`: a literal ("database"). `needed_for_ready`: a failing check makes the process not ready.
+ * At most 16. */
 void bh_health_add(struct bh_health *health, const char *name, bool needed_for_ready,
                    bh_health_check *check, void *argument);
 

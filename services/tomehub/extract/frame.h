@@ -46,8 +46,8 @@ enum tome_frame_type {
 
 enum tome_meta_key {
     TOME_META_TITLE = 1,
-    TOME_META_AUTHOR,   /* several are joined by ", " */
-    TOME_META_LANGUAGE, /* BCP 47 as in the file ("tr", "en-GB"); absent: unknown */
+    TOME_META_AUTHOR,    /* several are joined by ", " */
+    TOME_META_LANGUAGE,  /* BCP 47 as in the file ("tr", "en-GB"); absent: unknown */
     TOME_META_PAGE_KIND, /* "page", "list" or "section" */
     TOME_META_SOURCE,    /* the format that was read: a name of enum tome_source */
     TOME_META_TAGS,      /* comma-separated */

@@ -1,6 +1,6 @@
 -- The one step that makes a book visible. ?1 owner, ?2 book, ?3 title and ?4 author as the file has
--- them (used where none was given), ?5 page kind, ?6 pages, ?7 chunks, ?8 words, ?9 tags as the file
--- has them, ?10 now.
+-- them (used where none was given), ?5 page kind, ?6 pages, ?7 chunks, ?8 words, ?9 tags as the
+-- file has them, ?10 now.
 UPDATE books
 SET state = 'ready',
     title = CASE title WHEN '' THEN ?3 ELSE title END,

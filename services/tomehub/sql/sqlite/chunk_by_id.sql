@@ -1,5 +1,6 @@
 -- ?1 owner, ?2 chunk.
-SELECT c.id, c.book_id, b.title, b.author, b.source_type, b.page_kind, b.tags, b.metadata, c.chapter,
+SELECT c.id, c.book_id, b.title, b.author, b.source_type, b.page_kind, b.tags, b.metadata,
+       c.chapter,
        c.page_number, coalesce(l.label, CAST(c.page_number AS TEXT)), c.paragraph, c.content
 FROM chunks c
 JOIN books b ON b.id = c.book_id AND b.owner_id = ?1 AND b.state = 'ready'

@@ -1,5 +1,6 @@
 -- ?1 owner, ?2 JSON array of chunk ids. One row for each that is there, in the order asked.
-SELECT c.id, c.book_id, b.title, b.author, b.source_type, b.page_kind, b.tags, b.metadata, c.chapter,
+SELECT c.id, c.book_id, b.title, b.author, b.source_type, b.page_kind, b.tags, b.metadata,
+       c.chapter,
        c.page_number, coalesce(l.label, CAST(c.page_number AS TEXT)), c.paragraph, c.content
 FROM json_each(?2) wanted
 JOIN chunks c ON c.id = wanted.value AND c.owner_id = ?1

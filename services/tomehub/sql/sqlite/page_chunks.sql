@@ -1,5 +1,6 @@
--- ?1 owner, ?2 book, ?3 its first chunk id, ?4 its last one + 1, ?5 page: the chunks that touch the page.
--- Pages never fall along a book's run of chunks, so both ends are found by halving, without an index.
+-- ?1 owner, ?2 book, ?3 its first chunk id, ?4 its last one + 1, ?5 page: the chunks that touch the
+-- page. Pages never fall along a book's run of chunks, so both ends are found by halving, without
+-- an index.
 WITH RECURSIVE
 first_end (low, high) AS ( -- the first chunk that ends on the page or later
     SELECT ?3, ?4

@@ -1,4 +1,5 @@
--- JSON array of chunk ids; in their order. Labels: 'number:label' of the chunk's pages, by char(31).
+-- JSON array of chunk ids; in their order. Labels: 'number:label' of the chunk's pages, by
+-- char(31).
 SELECT c.id, b.title, b.author, b.source_type, b.page_kind, b.language, b.tags, b.metadata,
        c.chapter, c.page_number, c.page_end, c.page_breaks, c.paragraph, c.content,
        (SELECT group_concat(l.number || ':' || l.label, char(31)) FROM page_labels AS l

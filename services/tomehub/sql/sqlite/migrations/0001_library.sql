@@ -52,8 +52,8 @@ CREATE TABLE page_labels (
     PRIMARY KEY (book_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- id = book_id << 20 | ordinal: a book's chunks are one run of row ids, in reading order. (No foreign
--- key to books: it would need an index that says what the id says already.)
+-- id = book_id << 20 | ordinal: a book's chunks are one run of row ids, in reading order. (No
+-- foreign key to books: it would need an index that says what the id says already.)
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY,
     owner_id INTEGER NOT NULL REFERENCES owners (id),
@@ -68,9 +68,9 @@ CREATE TABLE chunks (
     content TEXT NOT NULL
 ) STRICT;
 
--- One row a file or document to take in. book_id is reserved with the job, by a 'loading' book. A job
--- that is queued or running belongs to one process, its instance, which holds a lock as long as it
--- lives; what a dead one leaves is taken over.
+-- One row a file or document to take in. book_id is reserved with the job, by a 'loading' book. A
+-- job that is queued or running belongs to one process, its instance, which holds a lock as long as
+-- it lives; what a dead one leaves is taken over.
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     owner_id INTEGER NOT NULL REFERENCES owners (id),

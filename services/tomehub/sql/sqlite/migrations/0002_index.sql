@@ -1,8 +1,10 @@
 -- The index: which words stand in which chunks. The rows hold words made by our own analysis
--- (letters and digits, separated by blanks), so the plain `ascii` tokenizer only has to cut at blanks.
+-- (letters and digits, separated by blanks), so the plain `ascii` tokenizer only has to cut at
+-- blanks.
 
--- rowid = chunk id. body: the folded form of every word, in order. stems: the stems that differ from
--- their form. heading: forms and stems of the chapter's title. The words alone are kept, not the text.
+-- rowid = chunk id. body: the folded form of every word, in order. stems: the stems that differ
+-- from their form. heading: forms and stems of the chapter's title. The words alone are kept, not
+-- the text.
 CREATE VIRTUAL TABLE chunks_fts USING fts5 (
     body, stems, heading,
     content = '', columnsize = 0, tokenize = "ascii tokenchars '.'"
