@@ -1,7 +1,8 @@
 /*
  * Request bodies. The connection reads into its buffer; here the bytes are taken from it, either
- * gathered whole before the handler runs, or handed to the handler piece by piece. While pieces wait
- * the buffer fills and reading stops, so a body never takes more memory than its limit or a buffer.
+ * gathered whole before the handler runs, or handed to the handler piece by piece. While pieces
+ * wait the buffer fills and reading stops, so a body never takes more memory than its limit or a
+ * buffer.
  */
 #include "http/connection.h"
 
@@ -131,7 +132,7 @@ void bh_body_wait_begin(struct bh_request *const request)
     }
     request->body.waiting_since_us = bh_loop_now_us(request->http->loop);
     /* Once begun, the check recurs by itself: bytes that drip in must not put it off. */
-    if (!connection->deadline.is_running)
+    if (!connection->deadline.is_running || connection->deadline.kind != BH_DEADLINE_BODY)
         bh_deadline_start(&request->http->deadlines, &connection->deadline, BH_DEADLINE_BODY);
     bh_connection_update_reading(connection);
 }

@@ -200,10 +200,13 @@ void bh_connection_update_reading(struct bh_connection *const connection)
                           (connection->state == BH_CONNECTION_HEAD && connection->begin > 0);
     if (connection->state == BH_CONNECTION_CLOSED || connection->has_finished_sending)
         return;
-    if (has_room)
+    if (has_room) {
         bh_transport_read_start(&connection->transport);
-    else
-        bh_transport_read_stop(&connection->transport);
+        return;
+    }
+    bh_transport_read_stop(&connection->transport);
+    if (connection->state == BH_CONNECTION_HANDLING && !connection->deadline.is_running)
+        start_deadline(connection, BH_DEADLINE_WATCH);
 }
 
 /* Parses a head; false: nothing more can be done now. */
@@ -279,14 +282,13 @@ static bool advance_answered(struct bh_connection *const connection)
         enter(connection, BH_CONNECTION_HEAD);
         return true;
     }
-    if (connection->has_finished_sending)
-        bh_connection_close(connection, false);
-    else if (connection->close_after && (!is_used_up || connection->is_input_unclean))
-        enter(connection, BH_CONNECTION_LINGERING);
-    else if (connection->close_after || bh_http_is_draining(connection->http))
-        bh_connection_close(connection, false);
-    else
+    if (!connection->close_after && !connection->has_finished_sending &&
+        !bh_http_is_draining(connection->http))
         enter(connection, BH_CONNECTION_IDLE);
+    else if (!connection->has_finished_sending && (!is_used_up || connection->is_input_unclean))
+        enter(connection, BH_CONNECTION_LINGERING);
+    else
+        bh_connection_close(connection, false);
     return false;
 }
 

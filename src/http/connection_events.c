@@ -159,9 +159,33 @@ static void head_too_slow(struct bh_connection *const connection)
     bh_request_refuse(connection->request, 408, "The request head did not arrive in time.");
 }
 
+/* While the buffer is full nothing is read, so a client's end is seen only by asking. A FIN behind a
+ * body that the handler has yet to read says nothing; one behind pipelined requests does. */
+static bool has_left_unseen(struct bh_connection *const connection)
+{
+    if (connection->state != BH_CONNECTION_HANDLING || connection->transport.is_reading)
+        return false;
+    const enum bh_transport_peer peer = bh_transport_peer(&connection->transport);
+    if (peer == BH_PEER_GONE)
+        bh_connection_close(connection, true);
+    else if (peer == BH_PEER_FINISHED && connection->request->body.is_complete)
+        finished_sending(connection);
+    else
+        return false;
+    return true;
+}
+
+static void watch(struct bh_connection *const connection)
+{
+    if (!has_left_unseen(connection) && !connection->transport.is_reading)
+        bh_deadline_start(&connection->http->deadlines, &connection->deadline, BH_DEADLINE_WATCH);
+}
+
 static void check_body_rate(struct bh_connection *const connection)
 {
     struct bh_request *const request = connection->request;
+    if (has_left_unseen(connection))
+        return;
     bh_deadline_start(&connection->http->deadlines, &connection->deadline, BH_DEADLINE_BODY);
     if (!bh_body_is_too_slow(request))
         return;
@@ -183,6 +207,9 @@ void bh_connection_deadline_expired(struct bh_deadline *const deadline)
         break;
     case BH_DEADLINE_BODY:
         check_body_rate(connection);
+        break;
+    case BH_DEADLINE_WATCH:
+        watch(connection);
         break;
     case BH_DEADLINE_IDLE:
         time_out(connection, BH_HTTP_TIMEOUT_IDLE);

@@ -20,8 +20,8 @@ struct bh_field_parameter {
     bool is_quoted;
 };
 
-/* Cuts the next parameter off *rest (which begins at ';' or blanks, or is empty). 1: *ret_parameter is
- * set; 0: no more; BH_ESYNTAX. */
+/* Cuts the next parameter off *rest (which begins at ';' or blanks, or is empty). 1:
+ * *ret_parameter is set; 0: no more; BH_ESYNTAX. */
 int bh_field_parameter_next(struct bh_str *rest,
                             struct bh_field_parameter *ret_parameter) BH_MUST_CHECK;
 

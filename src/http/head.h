@@ -87,10 +87,10 @@ struct bh_head {
 
 void bh_head_init(struct bh_head *head);
 
-/* `data`: from the first byte of the request; `size`: all that is there, possibly more than the
- * head. After BH_HEAD_REFUSED `refusal` tells why. */
+/* `data`: from the first byte of the request; `available`: all that is there, possibly more than
+ * the head. After BH_HEAD_REFUSED `refusal` tells why. */
 enum bh_head_result bh_head_parse(struct bh_head *head, const struct bh_head_limits *limits,
-                                  const char *data, size_t size);
+                                  const char *data, size_t available);
 
 /* Status, metrics label ("bare_cr") and text for people of a refusal. */
 int bh_head_refusal_status(enum bh_head_refusal refusal);

@@ -13,6 +13,7 @@
 #define TARGET_MAXIMUM 8192
 #define LEAVING_US (50 * BH_MS_US)
 #define LINGER_US (3 * BH_SECOND_US)
+#define WATCH_US (200 * BH_MS_US)
 #define BODY_CHECK_US (1 * BH_SECOND_US)
 
 /* ---- Pools ---- */
@@ -160,6 +161,7 @@ static void set_deadlines(struct bh_http_loop *const http)
 {
     static const uint64_t fixed_us[BH_DEADLINE_KINDS] = {
         [BH_DEADLINE_BODY] = BODY_CHECK_US,
+        [BH_DEADLINE_WATCH] = WATCH_US,
         [BH_DEADLINE_LEAVING] = LEAVING_US,
         [BH_DEADLINE_LINGER] = LINGER_US,
     };

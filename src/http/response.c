@@ -13,6 +13,7 @@
 #include "http/chars.h"
 #include "http/status.h"
 
+#define JSON_TYPE "application/json"
 #define DETAIL_MAX 1024
 #define ERROR_JSON_MAX 16384
 #define RETRY_AFTER_SECONDS "1"
@@ -155,19 +156,6 @@ int bh_respond(struct bh_request *const request, const int status, const char *c
     return bh_respond_held(request, status, content_type, body, BH_TRANSPORT_COPY, NULL);
 }
 
-int bh_respond_json_take(struct bh_request *const request, const int status,
-                         struct bh_buf *const json)
-{
-    if (bh_buf_error(json)) {
-        const int error = bh_buf_error(json);
-        bh_buf_fini(json);
-        return bh_respond_error(request, error == BH_ELIMIT ? 500 : 503,
-                                "The answer could not be built: %s.", bh_error_text(error));
-    }
-    return bh_respond_held(request, status, "application/json", bh_buf_peek(json),
-                           BH_TRANSPORT_TAKE, json);
-}
-
 /* ---- Errors ---- */
 
 static int respond_error_text(struct bh_request *const request, const int status,
@@ -184,7 +172,8 @@ static int respond_error_text(struct bh_request *const request, const int status
     bh_json_object_end(&json);
     if (status == 503)
         bh_response_header(request, "Retry-After", BH_STR(RETRY_AFTER_SECONDS));
-    return bh_respond_json_take(request, status, &buf);
+    const struct bh_str body = bh_buf_error(&buf) ? BH_STR("{}") : bh_buf_peek(&buf);
+    return bh_respond(request, status, JSON_TYPE, body);
 }
 
 int bh_respond_error(struct bh_request *const request, const int status, const char *const format,
@@ -234,4 +223,16 @@ int bh_respond_failure(struct bh_request *const request, const struct bh_error *
     return respond_error_text(
         request, status_of(error->code),
         bh_str_from(error->message[0] ? error->message : bh_error_text(error->code)));
+}
+
+int bh_respond_json_take(struct bh_request *const request, const int status,
+                         struct bh_buf *const json)
+{
+    const int error = bh_buf_error(json);
+    if (error == 0)
+        return bh_respond_held(request, status, JSON_TYPE, bh_buf_peek(json), BH_TRANSPORT_TAKE,
+                               json);
+    bh_buf_fini(json);
+    return bh_respond_error(request, error == BH_ENOMEM ? 503 : 500,
+                            "The answer could not be built: %s.", bh_error_text(error));
 }

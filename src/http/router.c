@@ -2,9 +2,9 @@
  * A trie over segments. A node knows its literal children, its `{name}` child and its `{name...}`
  * child, and the routes that end at it; Allow is put together as routes are added.
  *
- * Matching goes depth first: literal, then name. A node is entered at most once for a path (its depth
- * fixes the segment), so the cost is bounded by the trie's size whatever the path. `{name...}` is
- * looked at only when nothing else has the path.
+ * Matching goes depth first: literal, then name. A node is entered at most once for a path (its
+ * depth fixes the segment), so the cost is bounded by the trie's size whatever the path.
+ * `{name...}` is looked at only when nothing else has the path.
  */
 #include "bulkhead/http/router.h"
 
@@ -36,6 +36,7 @@ struct bh_router {
 
 /* ---- Nodes ---- */
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the longest pattern */
 static void node_destroy(struct node *node)
 {
     while (node) {
@@ -102,8 +103,9 @@ static const struct bh_route *node_route(const struct node *const node, const st
 
 static int append_route(struct node *const node, const struct bh_route *const route)
 {
-    const struct bh_route **const grown = reallocarray((void *)node->routes, node->route_count + 1,
-                                                       sizeof(*grown));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+    const size_t bytes = (node->route_count + 1) * sizeof(node->routes[0]);
+    const struct bh_route **const grown = realloc((void *)node->routes, bytes);
     if (!grown)
         return BH_ENOMEM;
     grown[node->route_count++] = route;
@@ -206,6 +208,7 @@ int bh_router_add(struct bh_router *const router, const struct bh_route *const r
 /* ---- Matching ---- */
 
 /* The node at which the path `rest` (empty, or beginning with '/') ends, else NULL. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the longest pattern */
 static const struct node *find(const struct node *const node, const struct bh_str rest,
                                struct bh_route_match *const match)
 {
@@ -231,6 +234,7 @@ static const struct node *find(const struct node *const node, const struct bh_st
 }
 
 /* The deepest `{name...}` on the way, where it has no other match. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the longest pattern */
 static const struct node *find_rest(const struct node *const node, const struct bh_str rest,
                                     struct bh_route_match *const match)
 {

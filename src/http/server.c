@@ -77,12 +77,15 @@ static int listen_failed(const int error, const char *const host, const unsigned
 
 static unsigned port_of(const int fd)
 {
-    struct sockaddr_storage address = { 0 };
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ip4;
+        struct sockaddr_in6 ip6;
+    } address = { .ip6 = { .sin6_port = 0 } };
     socklen_t size = sizeof(address);
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    const void *const any = &address;
-    return address.ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)any)->sin6_port)
-                                         : ntohs(((const struct sockaddr_in *)any)->sin_port);
+    if (getsockname(fd, &address.any, &size) != 0)
+        return 0;
+    return ntohs(address.any.sa_family == AF_INET6 ? address.ip6.sin6_port : address.ip4.sin_port);
 }
 
 static int open_listener(const char *const host, const unsigned port, int *const ret_fd,

@@ -2,7 +2,8 @@
  * The part of a server that belongs to one loop: accepting connections and draining them.
  *
  * All loops poll the one listening socket, each through a descriptor of its own, and take a few
- * connections a turn: a loop that is busy takes fewer. A loop that is woken for nothing gets EAGAIN.
+ * connections a turn: a loop that is busy takes fewer. A loop that is woken for nothing gets
+ * EAGAIN.
  */
 #include <errno.h>
 #include <fcntl.h>

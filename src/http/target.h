@@ -14,10 +14,10 @@ struct bh_target {
     bool is_asterisk;
 };
 
-/* origin-form ("/a?b"), absolute-form ("http://host/a?b") and, for OPTIONS, asterisk-form ("*", or an
- * absolute-form without path and query). BH_ESYNTAX: anything else, a fragment, a byte that no target
- * may hold, user information before the host. */
-int bh_target_parse(struct bh_str target, enum bh_http_method method,
+/* origin-form ("/a?b"), absolute-form ("http://host/a?b") and, for OPTIONS, asterisk-form ("*",
+ * or an absolute-form without path and query). BH_ESYNTAX: anything else, a fragment, a byte
+ * that no target may hold, user information before the host. */
+int bh_target_parse(struct bh_str text, enum bh_http_method method,
                     struct bh_target *ret_target) BH_MUST_CHECK;
 
 /* Whether `host` is a Host value: a name or address, an optional port, or nothing at all. */

@@ -1,6 +1,7 @@
 #include "http/transport.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -73,6 +74,17 @@ bool bh_transport_has_unread(const struct bh_transport *const transport)
     char byte;
     return uv_fileno((const uv_handle_t *)&transport->tcp, &fd) == 0 &&
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+enum bh_transport_peer bh_transport_peer(const struct bh_transport *const transport)
+{
+    struct pollfd poll_fd = { .events = POLLRDHUP };
+    if (uv_fileno((const uv_handle_t *)&transport->tcp, &poll_fd.fd) != 0 ||
+        poll(&poll_fd, 1, 0) <= 0)
+        return BH_PEER_THERE;
+    if (poll_fd.revents & (POLLERR | POLLHUP))
+        return BH_PEER_GONE;
+    return (poll_fd.revents & POLLRDHUP) ? BH_PEER_FINISHED : BH_PEER_THERE;
 }
 
 /* ---- Writing ---- */

@@ -2,8 +2,8 @@
  * One peer's byte stream: what a connection knows of the network. Plain TCP over libuv; TLS will
  * stand behind the same calls.
  *
- * Writing tries the socket at once and keeps only what it does not take, so a small answer costs one
- * system call and no memory. Loop thread.
+ * Writing tries the socket at once and keeps only what it does not take, so a small answer costs
+ * one system call and no memory. Loop thread.
  */
 #pragma once
 
@@ -44,6 +44,10 @@ void bh_transport_read_stop(struct bh_transport *transport);
 
 /* Whether bytes have arrived that were not read yet. */
 bool bh_transport_has_unread(const struct bh_transport *transport);
+
+/* For while reading is stopped: what the system knows of the peer. Costs a system call. */
+enum bh_transport_peer { BH_PEER_THERE, BH_PEER_FINISHED, BH_PEER_GONE };
+enum bh_transport_peer bh_transport_peer(const struct bh_transport *transport);
 
 /* How the last piece's memory is held if it must wait; the others are copied. */
 enum bh_transport_hold {

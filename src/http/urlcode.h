@@ -9,11 +9,13 @@
 #include "bulkhead/base/error.h"
 #include "bulkhead/base/str.h"
 
-/* Decodes into `to`, which has room for text.size bytes (it may be text.data itself). `plus_is_space`: in
- * queries. *ret_size: bytes written. BH_ESYNTAX: a `%` without two hexadecimal digits, or %00. */
+/* Decodes into `to`, which has room for text.size bytes (it may be text.data itself).
+ * `plus_is_space`: in queries. *ret_size: bytes written. BH_ESYNTAX: a `%` without two
+ * hexadecimal digits, or %00. */
 int bh_url_decode(struct bh_str text, bool plus_is_space, char *to, size_t *ret_size) BH_MUST_CHECK;
 
-/* Whether `text` decodes to well-formed UTF-8 without NUL. `scratch` has room for text.size bytes. */
+/* Whether `text` decodes to well-formed UTF-8 without NUL. `scratch` has room for text.size
+ * bytes. */
 bool bh_url_is_valid(struct bh_str text, char *scratch);
 
 /* Whether decoding would change `text` (with `+` as a blank if `plus_is_space`). */

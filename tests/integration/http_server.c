@@ -49,6 +49,28 @@ static int handle_echo(struct bh_request *const request)
     return bh_respond_json_take(request, 200, &buf);
 }
 
+static void append_hex(struct bh_buf *const buf, const struct bh_str text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        bh_buf_printf(buf, "%02x", (unsigned)(unsigned char)text.data[i]);
+}
+
+/* What was understood, byte for byte: method, path, X-Test and body, in hexadecimal digits. */
+static int handle_raw(struct bh_request *const request)
+{
+    struct bh_buf buf;
+    bh_buf_init(&buf, 1 << 20);
+    append_hex(&buf, bh_request_method(request));
+    bh_buf_append_byte(&buf, ' ');
+    append_hex(&buf, bh_request_path(request));
+    bh_buf_append_byte(&buf, ' ');
+    append_hex(&buf, bh_request_header(request, "X-Test"));
+    bh_buf_append_byte(&buf, ' ');
+    append_hex(&buf, bh_request_body(request));
+    bh_buf_append_byte(&buf, '\n');
+    return bh_respond_json_take(request, 200, &buf);
+}
+
 static int handle_item(struct bh_request *const request)
 {
     int64_t id;
@@ -298,6 +320,12 @@ static const struct bh_route routes[] = {
     { .method = "GET", .pattern = "/site/{path...}", .handler = handle_site },
 };
 
+/* With RAW=1: every request is taken. */
+static const struct bh_route raw_routes[] = {
+    { .method = "GET", .pattern = "/api/health/ready", .handler = handle_live },
+    { .method = "*", .pattern = "/{path...}", .handler = handle_raw, .body_maximum = 100000 },
+};
+
 /* ---- The program ---- */
 
 static uint64_t number_from_environment(const char *const name, const uint64_t otherwise)
@@ -338,7 +366,9 @@ int main(void)
     struct bh_error error = { 0 };
     int result = bh_router_create(&router);
     if (result == 0)
-        result = bh_router_add(router, routes, BH_COUNT_OF(routes), &error);
+        result = number_from_environment("RAW", 0)
+                     ? bh_router_add(router, raw_routes, BH_COUNT_OF(raw_routes), &error)
+                     : bh_router_add(router, routes, BH_COUNT_OF(routes), &error);
     options.router = router;
     if (result == 0)
         result = bh_lifecycle_run(&options, &error);

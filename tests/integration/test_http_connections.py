@@ -159,6 +159,20 @@ def test_a_client_that_leaves_after_pipelining_is_noticed(http_server: Server) -
     assert counts(http_server)["waiting"] == 0
 
 
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_a_client_that_leaves_behind_more_than_is_read_is_noticed(
+    http_server: Server, leave: str
+) -> None:
+    with RawHttp(http_server.port).connect() as connection:
+        connection.send(get("/wait?ms=20000") + get("/wait?ms=20000") * 2000)
+        wait_until(lambda: counts(http_server)["waiting"] == 1)
+        if leave == "close":
+            connection.socket.close()
+        else:
+            connection.reset()
+        assert wait_until(lambda: counts(http_server)["canceled"] == 1) < 2
+
+
 def test_a_client_that_only_ends_its_sending_gets_prompt_answers(http_server: Server) -> None:
     raw = RawHttp(http_server.port)
     with raw.connect() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -311,7 +312,7 @@ def test_requests_are_counted_by_route_pattern(http_server: Server) -> None:
     assert 'api_request_duration_seconds_count{endpoint="/items/{id}/{name}"} 5' in text
 
 
-def test_access_log(start_http) -> None:  # type: ignore[no-untyped-def]
+def test_access_log(start_http: Callable[..., Server]) -> None:
     server = start_http(ACCESS_LOG=1)
     RawHttp(server.port).answer(get("/echo?q=private", "X-Request-ID: the-id"))
     line = server.wait_log(r"access: .*the-id.*").group()

@@ -31,7 +31,7 @@ struct bh_multipart_item {
 int bh_multipart_begin(struct bh_request *request, struct bh_multipart **ret_multipart,
                        struct bh_error *reterr) BH_MUST_CHECK;
 
-/* The next event; parks like bh_request_body_read and returns its errors. BH_ESYNTAX: malformed or cut
- * short. */
+/* The next event; parks like bh_request_body_read and returns its errors. BH_ESYNTAX: malformed
+ * or cut short. */
 int bh_multipart_next(struct bh_multipart *multipart, struct bh_multipart_item *ret_item,
                       struct bh_error *reterr) BH_MUST_CHECK;

@@ -41,11 +41,11 @@ bool bh_request_query(struct bh_request *request, const char *name, struct bh_st
 /* The whole body (routes without stream_body). */
 struct bh_str bh_request_body(const struct bh_request *request);
 
-/* The next piece of the body (stream_body routes): 0 with *ret_piece, size 0 at the end. The piece lives until
- * the next call. Parks while none is there; reading from the network stops while pieces wait, so
- * memory is bounded. BH_ECLOSED / BH_ECANCELED: the client left. BH_ELIMIT: longer than
- * body_maximum (413 is the right answer). BH_ESYNTAX: malformed chunks (400). BH_ETIMEDOUT: slower
- * than the minimum rate, or past the request's deadline. */
+/* The next piece of the body (stream_body routes): 0 with *ret_piece, size 0 at the end. The
+ * piece lives until the next call. Parks while none is there; reading from the network stops
+ * while pieces wait, so memory is bounded. BH_ECLOSED / BH_ECANCELED: the client left.
+ * BH_ELIMIT: longer than body_maximum (413 is the right answer). BH_ESYNTAX: malformed chunks
+ * (400). BH_ETIMEDOUT: slower than the minimum rate, or past the request's deadline. */
 int bh_request_body_read(struct bh_request *request, struct bh_str *ret_piece) BH_MUST_CHECK;
 
 /* Body size as declared, or -1 when it comes in chunks. */
@@ -73,8 +73,9 @@ int bh_respond_error(struct bh_request *request, int status, const char *format,
  * and BH_EEXISTS 409, BH_EACCESS 403, BH_ENOSPACE 507, else 500), its message as the detail. */
 int bh_respond_failure(struct bh_request *request, const struct bh_error *error);
 
-/* A streamed answer (chunked; HTTP/1.0: until close). Parks in write while more than 256 KiB wait for
- * the client. BH_ECANCELED: the client has gone or stalled past the write-progress time-out. */
+/* A streamed answer (chunked; HTTP/1.0: until close). Parks in write while more than 256 KiB
+ * wait for the client. BH_ECANCELED: the client has gone or stalled past the write-progress
+ * time-out. */
 int bh_stream_begin(struct bh_request *request, int status, const char *content_type) BH_MUST_CHECK;
 int bh_stream_write(struct bh_request *request, struct bh_str data) BH_MUST_CHECK;
 int bh_stream_end(struct bh_request *request) BH_MUST_CHECK;

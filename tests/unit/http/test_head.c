@@ -298,12 +298,14 @@ static void test_what_is_unusual_but_clear_is_taken(void **const state)
 static char *long_text(const char *const before, const char *const filler, const size_t count,
                        const char *const after)
 {
-    char *const text = malloc(strlen(before) + strlen(filler) * count + strlen(after) + 1);
+    const size_t filler_size = strlen(filler);
+    const size_t size = strlen(before) + filler_size * count + strlen(after) + 1;
+    char *const text = malloc(size);
     assert_non_null(text);
-    char *at = stpcpy(text, before);
+    char *at = mempcpy(text, before, strlen(before));
     for (size_t i = 0; i < count; i++)
-        at = stpcpy(at, filler);
-    strcpy(at, after);
+        at = mempcpy(at, filler, filler_size);
+    memcpy(at, after, strlen(after) + 1);
     return text;
 }
 
