@@ -36,7 +36,7 @@ static int find_package(struct tome_archive *const archive, struct bh_arena *con
                             "); unpack it and add the books in it.");
     if (error)
         return error;
-    xmlNodePtr const root = xmlDocGetRootElement(document);
+    xmlNode *const root = xmlDocGetRootElement(document);
     for (xmlNodePtr node = root; node; node = tome_epub_next(root, node)) {
         if (!tome_epub_is(node, "rootfile"))
             continue;
@@ -227,7 +227,7 @@ static int check_encryption(struct tome_archive *const archive, struct bh_arena 
         return 0;
     if (error)
         return error;
-    xmlNodePtr const root = xmlDocGetRootElement(document);
+    xmlNode *const root = xmlDocGetRootElement(document);
     for (xmlNodePtr node = root; node; node = tome_epub_next(root, node)) {
         if (tome_epub_is(node, "EncryptedData") && covers_spine(node, arena, package))
             return BH_EACCESS;

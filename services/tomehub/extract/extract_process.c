@@ -120,11 +120,8 @@ static int spawn(const int file, const int output, const struct tome_extract_opt
     const char *const path = options->executable ? options->executable : "/proc/self/exe";
     struct arguments arguments;
     fill_arguments(&arguments, options);
-    /* posix_spawn() takes char *const[] and changes nothing. */
-    union {
-        const char **from;
-        char **to;
-    } const list = { .from = arguments.list };
+    /* posix_spawn() changes nothing of what it takes as char *const[]. */
+    char *const *const list = (char *const *)(uintptr_t)arguments.list;
 
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -140,7 +137,7 @@ static int spawn(const int file, const int output, const struct tome_extract_opt
     if (!error)
         error = plan_attributes(&attributes);
     if (!error)
-        error = posix_spawn(ret_pid, path, &actions, &attributes, list.to, environment);
+        error = posix_spawn(ret_pid, path, &actions, &attributes, list, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;

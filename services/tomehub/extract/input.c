@@ -36,11 +36,9 @@ static int read_memory(struct tome_input *const input, char *const data, const s
 void tome_input_memory(struct tome_input *const input, const char *const data, const size_t size)
 {
     /* The context is only read. */
-    union {
-        const char *from;
-        void *to;
-    } const unconst = { .from = data };
-    *input = (struct tome_input){ .read = read_memory, .context = unconst.to, .total = size };
+    *input = (struct tome_input){ .read = read_memory,
+                                  .context = (void *)(uintptr_t)data,
+                                  .total = size };
 }
 
 int tome_input_read(struct tome_input *const input, char *const data, const size_t size,

@@ -149,9 +149,11 @@ static void append_code(struct bh_buf *const out, const struct bh_str text, size
     *at = begin;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as DEPTH_MAX */
 static void strip(struct bh_buf *out, struct bh_str text, unsigned depth);
 
-/* Handles the markup at *at, if it is one; false: the byte there is text. */
+/* Handles the markup at *at, if it is one; false: the byte there is text.
+ * NOLINTNEXTLINE(misc-no-recursion): as deep as DEPTH_MAX */
 static bool strip_mark(struct bh_buf *const out, const struct bh_str text, size_t *const at,
                        const unsigned depth)
 {
@@ -219,6 +221,7 @@ static bool is_mark(const char byte)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as DEPTH_MAX */
 static void strip(struct bh_buf *const out, const struct bh_str text, const unsigned depth)
 {
     size_t run = 0;

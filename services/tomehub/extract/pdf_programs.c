@@ -21,10 +21,8 @@ static void become(const char *const path, const char *const *const arguments, c
     static char locale[] = "LC_ALL=C.UTF-8";
     static char empty[] = "";
     char *const environment[] = { locale, NULL };
-    union {
-        const char *const *from;
-        char *const *to;
-    } const list = { .from = arguments };
+    /* execveat() changes nothing of what it takes as char *const[]. */
+    char *const *const list = (char *const *)(uintptr_t)arguments;
 
     (void)!prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
@@ -35,7 +33,7 @@ static void become(const char *const path, const char *const *const arguments, c
         dup2(file, TOME_PROGRAM_FILE_FD) < 0 || lseek(TOME_PROGRAM_FILE_FD, 0, SEEK_SET) != 0)
         _exit(EXIT_NOT_STARTED);
     if (tome_sandbox_seal(TOME_SANDBOX_PROGRAM, program, NULL) == 0)
-        execveat(program, empty, list.to, environment, AT_EMPTY_PATH);
+        execveat(program, empty, list, environment, AT_EMPTY_PATH);
     _exit(EXIT_NOT_STARTED);
 }
 

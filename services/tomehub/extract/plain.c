@@ -80,7 +80,7 @@ enum tome_plain tome_plain_next(const struct bh_str text, size_t *const at,
 void tome_plain_append_line(struct bh_buf *const out, const struct bh_str text,
                             const size_t maximum)
 {
-    const size_t start = out->size;
+    size_t used = 0;
     bool blank = false;
     for (size_t at = 0; at < text.size;) {
         struct bh_str piece;
@@ -88,15 +88,16 @@ void tome_plain_append_line(struct bh_buf *const out, const struct bh_str text,
         if (kind == TOME_PLAIN_DROPPED)
             continue;
         if (kind != TOME_PLAIN_TEXT) {
-            blank = out->size > start;
+            blank = used > 0;
             continue;
         }
-        if (piece.size + blank > maximum - (out->size - start))
+        if (piece.size + blank > maximum - used)
             return;
         if (blank)
             bh_buf_append_byte(out, ' ');
-        blank = false;
         bh_buf_append_str(out, piece);
+        used += piece.size + blank;
+        blank = false;
         if (bh_buf_error(out))
             return;
     }
@@ -106,7 +107,8 @@ void tome_plain_append_point(struct bh_buf *const out, const uint32_t point)
 {
     uint8_t bytes[U8_MAX_LENGTH];
     const bool valid = point > 0 && point <= 0x10FFFF && !(point >= 0xD800 && point <= 0xDFFF);
-    size_t size = 0;
-    U8_APPEND_UNSAFE(bytes, size, valid ? point : 0xFFFDu);
-    bh_buf_append(out, bytes, size);
+    int32_t size = 0;
+    UBool failed = false;
+    U8_APPEND(bytes, size, U8_MAX_LENGTH, valid ? point : 0xFFFDu, failed);
+    bh_buf_append(out, bytes, failed ? 0 : (size_t)size);
 }

@@ -18,11 +18,11 @@ static inline bool tome_is_blank(const char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* End of the word that begins at `from` (< text.size). */
-size_t tome_word_end(struct bh_str text, size_t from);
+/* End of the word that begins at `begin` (< text.size). */
+size_t tome_word_end(struct bh_str text, size_t begin);
 
-/* First byte from `from` on that is no blank, or text.size. */
-size_t tome_blanks_end(struct bh_str text, size_t from);
+/* First byte from `begin` on that is no blank, or text.size. */
+size_t tome_blanks_end(struct bh_str text, size_t begin);
 
 /* Whether a sentence ends between `word` and `next`, the text behind it (its first letter counts;
  * without one the answer is as for a capital). */
