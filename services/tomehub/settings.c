@@ -239,7 +239,7 @@ int tome_settings_data_dir(const struct tome_settings *const settings, char *con
 {
     if (settings->data_dir[0] != '\0')
         return absolute_path(settings->data_dir, "", buffer, size, reterr);
-    char database[PATH_MAX];
+    char database[PATH_MAX] = "";
     const int error = tome_settings_database_path(settings, database, sizeof(database), reterr);
     return error != 0 ? error : absolute_path(database, ".uploads", buffer, size, reterr);
 }

@@ -6,6 +6,7 @@
 #include "bulkhead/loop/worker.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,7 +110,7 @@ int bh_worker_pool_create(const char *const name, const unsigned threads,
         return BH_ENOMEM;
     pool->magic = POOL_MAGIC;
     pool->queue_maximum = queue_maximum;
-    strncpy(pool->name, name, sizeof(pool->name) - 1);
+    snprintf(pool->name, sizeof(pool->name), "%s", name);
     pthread_mutex_init(&pool->shared.mutex, NULL);
     pthread_cond_init(&pool->shared.work_or_end, NULL);
     bh_list_init(&pool->shared.queue);

@@ -45,14 +45,14 @@ static uint64_t read_number(const char *const path)
 
 static uint64_t resident_bytes(void)
 {
-    unsigned long long total_pages = 0;
-    unsigned long long resident_pages = 0;
+    char line[128];
     FILE *const file = fopen("/proc/self/statm", "re");
     if (!file)
         return 0;
-    const int fields = fscanf(file, "%llu %llu", &total_pages, &resident_pages);
+    const char *const got = fgets(line, sizeof(line), file);
     fclose(file);
-    return fields == 2 ? resident_pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    const char *const second = got ? strchr(line, ' ') : NULL; /* the first is the address space */
+    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static enum bh_health_status check_memory(void *const argument, struct bh_json *const figures)

@@ -26,8 +26,7 @@ struct tally {
     unsigned total, passed;
 };
 
-static void tell(struct tally *const tally, const bool passed, const char *const format, ...)
-    BH_PRINTF(3, 4);
+static void tell(struct tally *tally, bool passed, const char *format, ...) BH_PRINTF(3, 4);
 
 static void tell(struct tally *const tally, const bool passed, const char *const format, ...)
 {

@@ -168,7 +168,7 @@ static int take_file(struct run *const run, const char *const path, struct bh_ar
 static void ingest_file(struct run *const run, const char *const path, struct bh_arena *const arena)
 {
     struct tome_submitted submitted = { 0 };
-    struct tome_job job;
+    struct tome_job job = { 0 };
     struct bh_error error;
     run->name = name_of(path);
     if (take_file(run, path, arena, &submitted, &job, &error) != 0) {
