@@ -84,7 +84,7 @@ pageTest("in a file's name, they are text", { statuses: [400, 415, 422] }, async
 pageTest(
     "in the address, they are text",
     {
-        path: `/?q=${encodeURIComponent(`basilisk ${IMAGE}`)}&author=${encodeURIComponent(SCRIPT)}&tags=${encodeURIComponent(BREAK)}`,
+        path: `/?${new URLSearchParams({ q: `basilisk ${IMAGE}`, author: SCRIPT, tags: BREAK })}`,
     },
     async (page) => {
         await page.locator(".chip-active").first().waitFor();

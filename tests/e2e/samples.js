@@ -66,6 +66,12 @@ function escape(text) {
     return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 }
 
+const NAMESPACE = {
+    container: "urn:oasis:names:tc:opendocument:xmlns:container",
+    dublinCore: "http://purl.org/dc/elements/1.1/",
+    package: "http://www.idpf.org/2007/opf",
+};
+
 const XHTML =
     '<?xml version="1.0" encoding="utf-8"?>\n<html xmlns="http://www.w3.org/1999/xhtml" ' +
     'xmlns:epub="http://www.idpf.org/2007/ops"><head><title>x</title></head><body>';
@@ -112,21 +118,25 @@ export function makeEpub({ title, author, chapters }) {
         ["mimetype", "application/epub+zip"],
         [
             "META-INF/container.xml",
-            '<?xml version="1.0"?><container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">' +
-                '<rootfiles><rootfile full-path="OEBPS/book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>',
+            `<?xml version="1.0"?><container version="1.0" xmlns="${NAMESPACE.container}">` +
+                '<rootfiles><rootfile full-path="OEBPS/book.opf" ' +
+                'media-type="application/oebps-package+xml"/></rootfiles></container>',
         ],
         [
             "OEBPS/book.opf",
-            '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id">' +
-                '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/">' +
-                `<dc:identifier id="id">urn:test:1</dc:identifier><dc:title>${escape(title)}</dc:title>` +
-                `<dc:creator>${escape(author)}</dc:creator><dc:language>en</dc:language></metadata>` +
-                '<manifest><item id="nav" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>' +
+            `<?xml version="1.0"?><package xmlns="${NAMESPACE.package}" version="3.0" ` +
+                `unique-identifier="id"><metadata xmlns:dc="${NAMESPACE.dublinCore}">` +
+                '<dc:identifier id="id">urn:test:1</dc:identifier>' +
+                `<dc:title>${escape(title)}</dc:title><dc:creator>${escape(author)}</dc:creator>` +
+                "<dc:language>en</dc:language></metadata><manifest>" +
+                '<item id="nav" href="nav.xhtml" properties="nav" ' +
+                'media-type="application/xhtml+xml"/>' +
                 `${items.join("")}</manifest><spine>${spine.join("")}</spine></package>`,
         ],
         [
             "OEBPS/nav.xhtml",
-            `${XHTML}<nav epub:type="toc"><ol>${links.join("")}</ol></nav>${pageList}</body></html>`,
+            `${XHTML}<nav epub:type="toc"><ol>${links.join("")}</ol></nav>${pageList}` +
+                "</body></html>",
         ],
         ...texts,
     ]);
@@ -165,8 +175,10 @@ export function makePdf({ title, author, pages }) {
         .map((offset) => `${String(offset).padStart(10, "0")} 00000 n \n`)
         .join("");
     const size = objects.length + 1;
-    const trailer = `trailer\n<< /Size ${size} /Root 1 0 R /Info 4 0 R >>\nstartxref\n${file.length}\n%%EOF\n`;
-    return Buffer.from(`${file}xref\n0 ${size}\n0000000000 65535 f \n${table}${trailer}`, "latin1");
+    const trailer = `trailer\n<< /Size ${size} /Root 1 0 R /Info 4 0 R >>\n`;
+    const end = `startxref\n${file.length}\n%%EOF\n`;
+    const crossReference = `xref\n0 ${size}\n0000000000 65535 f \n${table}`;
+    return Buffer.from(file + crossReference + trailer + end, "latin1");
 }
 
 /** Enough words that what follows them is found as a passage of its own. */
@@ -200,7 +212,7 @@ export function birdEpub() {
                     ],
                     [
                         "2",
-                        `${FOREST} Two toucans at one tree share the berries; three toucans quarrel over them.`,
+                        `${FOREST} Two toucans share the berries; three toucans quarrel over them.`,
                     ],
                 ],
             },
@@ -209,7 +221,7 @@ export function birdEpub() {
                 pages: [
                     [
                         "3",
-                        "The hummingbird stands still in the air, and its feathers glow like a green lantern.",
+                        "The hummingbird stands still in the air and glows like a green lantern.",
                     ],
                     ["4", "At night the hummingbird sleeps so deeply that it seems to be dead."],
                 ],

@@ -7,8 +7,8 @@ import { append, h } from "./dom.js";
  *
  * @param {string} title
  * @param {Node[]} content
- * @param {{accept?: string, danger?: boolean, dismiss?: string}} [options] `accept`: the label of the
- *     button that says yes (none: there is nothing to decide)
+ * @param {{accept?: string, danger?: boolean, dismiss?: string}} [options] labels of the buttons:
+ *     `accept` says yes (none: there is nothing to decide)
  * @returns {Promise<boolean>} whether the reader accepted
  */
 export function showDialog(title, content, { accept, danger = false, dismiss = "Cancel" } = {}) {

@@ -47,7 +47,7 @@ export function firstBook(app, title) {
         h(
             "p",
             { class: "lead" },
-            "TomeHub finds the exact page. Give it a book, and every sentence in it can be searched.",
+            "TomeHub finds the exact page. Give it a book, and every sentence can be searched.",
         ),
         h(
             "div",
