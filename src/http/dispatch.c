@@ -9,7 +9,7 @@
 
 /* ---- The end of a request ---- */
 
-static void log_access(const struct bh_request *const request, const uint64_t duration_us)
+static void log_access(struct bh_request *const request, const uint64_t duration_us)
 {
     const struct bh_log_context *const before = bh_log_context_get();
     bh_log_context_set(&request->log_context);
@@ -18,7 +18,7 @@ static void log_access(const struct bh_request *const request, const uint64_t du
                                           .status = request->answer.status,
                                           .duration_us = duration_us,
                                           .bytes_sent = request->answer.sent,
-                                          .peer = bh_str_from(request->peer) };
+                                          .peer = bh_request_peer(request) };
     bh_log_access(&access);
     bh_log_context_set(before);
 }
@@ -28,7 +28,9 @@ static void end(struct bh_request *const request)
 {
     struct bh_http_loop *const http = request->http;
     struct bh_connection *const connection = request->connection;
-    const uint64_t duration_us = bh_time_now_us() - request->started_us;
+    const bool was_streamed = request->answer.stream.maximum > 0;
+    const uint64_t duration_us = (was_streamed ? bh_time_now_us() : request->answer.at_us) -
+                                 request->started_us;
     bh_metrics_add(http->metrics.sent, (int64_t)request->answer.sent);
     if (connection->state == BH_CONNECTION_CLOSED) {
         bh_metrics_add(http->metrics.abandoned, 1);
@@ -59,7 +61,6 @@ static void begin_id(struct bh_request *const request)
         id.size = BH_HTTP_ID_BYTES;
     }
     request->log_context.request_id = (struct bh_str){ request->id, id.size };
-    bh_connection_peer(request->connection, request->peer);
 }
 
 void bh_request_refuse(struct bh_request *const request, const int status, const char *const detail)

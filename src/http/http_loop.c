@@ -81,7 +81,9 @@ struct bh_request *bh_http_request_take(struct bh_http_loop *const http)
     if (!request)
         return NULL;
     request->http = http;
-    request->answer.state = BH_ANSWER_NONE;
+    request->match.route = NULL;
+    request->match.allow = NULL;
+    request->peer[0] = '\0';
     bh_head_init(&request->head);
     bh_metrics_add(http->metrics.in_flight, 1);
     return request;
@@ -95,9 +97,11 @@ void bh_http_request_give_back(struct bh_http_loop *const http, struct bh_reques
     struct bh_buf fields = request->answer.fields;
     bh_arena_reset(arena);
     bh_buf_clear(&fields);
-    bh_buf_fini(&request->body.gathered);
-    bh_buf_fini(&request->answer.stream);
-    memset(request, 0, offsetof(struct bh_request, head));
+    if (request->body.gathered.data)
+        bh_buf_fini(&request->body.gathered);
+    if (request->answer.stream.data)
+        bh_buf_fini(&request->answer.stream);
+    memset(request, 0, offsetof(struct bh_request, match));
     request->magic = BH_REQUEST_MAGIC;
     request->arena = arena;
     request->answer.fields = fields;

@@ -31,8 +31,10 @@ struct bh_str bh_request_path(const struct bh_request *const request)
     return request->path;
 }
 
-struct bh_str bh_request_peer(const struct bh_request *const request)
+struct bh_str bh_request_peer(struct bh_request *const request)
 {
+    if (!request->peer[0])
+        bh_connection_peer(request->connection, request->peer);
     return bh_str_from(request->peer);
 }
 

@@ -32,15 +32,12 @@ struct bh_request {
     struct bh_fiber *fiber; /* runs the handler; NULL before and after */
     bool is_answering;      /* from the handler's start on: who ends it gives it back */
     struct bh_arena *arena;
-    struct bh_route_match match;
     uint64_t started_us; /* head complete */
     const char *data;    /* the head's first byte; stays put from dispatch on */
     struct bh_str method;
     struct bh_str path;
     struct bh_str query;
     struct bh_log_context log_context;
-    char id[BH_REQUEST_ID_MAX];
-    char peer[INET6_ADDRSTRLEN];
 
     struct {
         enum bh_body_framing framing;
@@ -61,12 +58,17 @@ struct bh_request {
         int status;
         bool close;          /* Connection: close was said */
         bool is_length_less; /* HTTP/1.0 stream: ends with the connection */
+        uint64_t at_us;      /* when its head was made */
         uint64_t sent;
         struct bh_buf fields; /* of the handler's own, as they go out */
         struct bh_buf stream; /* gathered data of a stream */
     } answer;
 
-    struct bh_head head; /* last: its fields are not cleared */
+    /* From here on not cleared between requests: http_loop.c sets what must be. */
+    struct bh_route_match match;
+    char id[BH_REQUEST_ID_MAX];
+    char peer[INET6_ADDRSTRLEN]; /* empty until asked for */
+    struct bh_head head;
 };
 
 /* ---- dispatch.c ---- */

@@ -14,6 +14,7 @@
 #include "http/status.h"
 
 #define JSON_TYPE "application/json"
+#define JOINED_BODY_MAX 1024 /* copying this little costs less than a second piece to write */
 #define DETAIL_MAX 1024
 #define ERROR_JSON_MAX 16384
 #define RETRY_AFTER_SECONDS "1"
@@ -84,6 +85,7 @@ int bh_response_head(struct bh_request *const request, const int status,
     struct bh_buf *const buf = &http->head;
     const bool is_stream = length < 0;
     request->answer.status = status;
+    request->answer.at_us = bh_time_now_us();
     request->answer.close = is_last(request, is_stream);
     bh_buf_clear(buf);
     append_status_line(buf, status);
@@ -98,7 +100,7 @@ int bh_response_head(struct bh_request *const request, const int status,
         bh_buf_append_str(buf, BH_STR("\r\n"));
     }
     append_field(buf, BH_STR("X-Request-ID"), bh_request_id(request));
-    append_response_time(buf, bh_time_now_us() - request->started_us);
+    append_response_time(buf, request->answer.at_us - request->started_us);
     if (request->answer.close)
         bh_buf_append_str(buf, BH_STR("Connection: close\r\n"));
     else if (request->head.minor_version == 0)
@@ -132,11 +134,16 @@ int bh_respond_held(struct bh_request *const request, const int status,
     bh_assert(request->answer.state == BH_ANSWER_NONE);
     int result = bh_response_head(request, status, content_type, (int64_t)body.size);
     if (result == 0) {
-        const bool is_head = request->head.method_id == BH_METHOD_HEAD;
-        const struct bh_str pieces[] = { bh_buf_peek(&request->http->head), body };
-        const bool with_body = body.size > 0 && !is_head && !has_no_body(status);
+        struct bh_buf *const head = &request->http->head;
+        bool with_body = body.size > 0 && request->head.method_id != BH_METHOD_HEAD &&
+                         !has_no_body(status);
         request->answer.state = BH_ANSWER_DONE;
-        request->answer.sent = pieces[0].size + (with_body ? body.size : 0);
+        request->answer.sent = head->size + (with_body ? body.size : 0);
+        if (with_body && body.size <= JOINED_BODY_MAX) {
+            bh_buf_append_str(head, body);
+            with_body = false;
+        }
+        const struct bh_str pieces[] = { bh_buf_peek(head), body };
         result = with_body
                      ? bh_connection_send(request->connection, pieces, 2, hold, taken)
                      : bh_connection_send(request->connection, pieces, 1, BH_TRANSPORT_COPY, NULL);
