@@ -192,6 +192,23 @@ def test_a_pdf(extract: Extractor, tmp_path: Path) -> None:
     assert "HEAD" not in book.text and "-" not in book.text
 
 
+def test_the_outline_of_a_pdf_gives_chapters(extract: Extractor) -> None:
+    pdf = PdfWriter()
+    pdf.add_text("Words in front of everything.")
+    pdf.add_text("ONE", "Words of the first chapter.")
+    body = [f"Line {word} of the first chapter." for word in "abcdef"]
+    pdf.add_text(*body, "2. Two", "Words of the second.")
+    pdf.outline = [("One", 1), ("Two", 2)]
+    book = extract(pdf.bytes())
+    assert [(page.number, page.chapter) for page in book.pages] == [
+        (1, ""),
+        (2, "One"),
+        (3, "One"),
+        (3, "Two"),
+    ]
+    assert book.pages[3].text.startswith("2. Two")
+
+
 def test_a_paragraph_over_two_pdf_pages(extract: Extractor) -> None:
     pdf = PdfWriter()
     pdf.add_text("A sentence that begins on this page and then goes over to the")
@@ -345,7 +362,7 @@ def test_a_pdf_that_eats_memory(extract: Extractor, sanitizer: str) -> None:
     assert_refused(extract(greedy_pdf(100), "--memory-limit", limit), "out_of_memory")
 
 
-def test_a_pdf_nested_a_million_deep(extract: Extractor) -> None:
+def test_a_pdf_nested_without_end(extract: Extractor) -> None:
     book = extract(nested_pdf(), "--cpu-limit", "20")
     assert book.status == 1 and book.failure in ("no_text", "damaged", "timed_out")
 

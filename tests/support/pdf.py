@@ -34,6 +34,7 @@ class PdfWriter:
     def __init__(self, title: str = "", author: str = "") -> None:
         self.objects: list[bytes] = [b"", b"", FONT]
         self.pages: list[int] = []
+        self.outline: list[tuple[str, int]] = []
         self.info = self.add(
             b"<< /Title (" + escape(title) + b") /Author (" + escape(author) + b") >>"
         )
@@ -55,9 +56,24 @@ class PdfWriter:
     def add_text(self, *lines: str) -> None:
         self.add_page(stream(content_of(lines)))
 
+    def add_outline(self) -> bytes:
+        """The entry of the catalog for `self.outline`: titles, and indexes of pages."""
+        if not self.outline:
+            return b""
+        root = len(self.objects) + 1
+        first, last = root + 1, root + len(self.outline)
+        self.add(b"<< /Type /Outlines /First %d 0 R /Last %d 0 R >>" % (first, last))
+        for number, (title, page) in enumerate(self.outline, first):
+            following = b"/Next %d 0 R " % (number + 1) if number < last else b""
+            target = b"/Dest [%d 0 R /Fit]" % self.pages[page]
+            shown = b"/Title (" + escape(title) + b") "
+            self.add(b"<< %s/Parent %d 0 R %s%s >>" % (shown, root, following, target))
+        return b"/Outlines %d 0 R " % root
+
     def bytes(self) -> bytes:
+        outline = self.add_outline()
         kids = b" ".join(b"%d 0 R" % page for page in self.pages)
-        self.objects[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
+        self.objects[0] = b"<< /Type /Catalog /Pages 2 0 R %s>>" % outline
         self.objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(self.pages))
         written = b"%PDF-1.4\n"
         offsets = []
@@ -107,7 +123,7 @@ def greedy_pdf(megabytes: int = 300) -> bytes:
     return pdf.bytes()
 
 
-def nested_pdf(depth: int = 1_000_000) -> bytes:
+def nested_pdf(depth: int = 200_000) -> bytes:
     """Arrays in arrays, as deep as a parser that calls itself would go."""
     pdf = PdfWriter()
     pdf.add_page(deflated(b"[" * depth + b"]" * depth + b" TJ"))

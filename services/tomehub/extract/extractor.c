@@ -21,7 +21,7 @@
 #include "extract/sniff.h"
 #include "extract/text.h"
 
-#define SECOND_OPEN "/proc/self/fd/3"
+#define OPEN_AGAIN "/proc/self/fd/3"
 #define MEMORY_LIMIT_MIN_BYTES (INT64_C(64) << 20)
 
 struct extractor {
@@ -31,7 +31,7 @@ struct extractor {
     int64_t memory_limit_bytes;
     int64_t cpu_limit_s;
     uint64_t file_size;
-    int second_fd; /* the file once more, with an offset of its own; -1: not possible */
+    int files[TOME_PDF_FILES]; /* the file, and opened again; -1: that is not possible */
     struct tome_frame_writer writer;
 };
 
@@ -160,7 +160,7 @@ static int extract(struct extractor *const extractor)
     struct bh_error detail = { 0 };
     enum tome_extract_failure failure = sniff(extractor);
     if (failure == TOME_FAILURE_NONE && extractor->source == TOME_SOURCE_PDF &&
-        tome_pdf_start(TOME_EXTRACT_FD, extractor->second_fd, &pdf, &detail) != 0)
+        tome_pdf_start(extractor->files, &pdf, &detail) != 0)
         failure = TOME_FAILURE_INTERNAL;
     if (tome_sandbox_seal(TOME_SANDBOX_PARSER, -1, &detail) != 0) {
         fprintf(stderr, "tomehub extract: %s\n", detail.message);
@@ -189,7 +189,9 @@ int tome_extract_main(const int argc, char **const argv)
         .cpu_s = (unsigned)extractor.cpu_limit_s,
     };
     warm_up();
-    extractor.second_fd = open(SECOND_OPEN, O_RDONLY | O_CLOEXEC);
+    extractor.files[0] = TOME_EXTRACT_FD;
+    for (size_t i = 1; i < TOME_PDF_FILES; i++)
+        extractor.files[i] = open(OPEN_AGAIN, O_RDONLY | O_CLOEXEC);
     if (tome_sandbox_enter(&limits, &error) != 0) {
         fprintf(stderr, "tomehub extract: %s\n", error.message);
         return TOME_EXTRACT_EXIT_SANDBOX;

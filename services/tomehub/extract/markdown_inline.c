@@ -1,13 +1,9 @@
 #include "extract/markdown_inline.h"
 
-#include <libxml/HTMLparser.h>
-#include <stdlib.h>
-
-#include "extract/plain.h"
+#include "extract/entity.h"
 #include "extract/sentence.h"
 
 #define BRACKET_WINDOW 512u /* a link's text and target are looked for this far */
-#define ENTITY_BYTES_MAX 32u
 #define DEPTH_MAX 3u
 
 static struct bh_str part(const struct bh_str text, const size_t begin, const size_t end)
@@ -81,33 +77,6 @@ static bool is_address(const struct bh_str inside)
     return inside.size > 0 &&
            (memchr(inside.data, ':', inside.size) || memchr(inside.data, '@', inside.size)) &&
            !memchr(inside.data, ' ', inside.size) && !memchr(inside.data, '"', inside.size);
-}
-
-/* "&…;" at `at`: appends what it stands for. Returns what follows it, or 0. */
-static size_t append_entity(struct bh_buf *const out, const struct bh_str text, const size_t at)
-{
-    const size_t limit = text.size - at > ENTITY_BYTES_MAX ? ENTITY_BYTES_MAX : text.size - at;
-    const char *const end = memchr(text.data + at, ';', limit);
-    if (!end)
-        return 0;
-    const struct bh_str name = part(text, at + 1, (size_t)(end - text.data));
-    char terminated[ENTITY_BYTES_MAX];
-    if (name.size == 0)
-        return 0;
-    memcpy(terminated, name.data, name.size);
-    terminated[name.size] = '\0';
-    unsigned long point = 0;
-    if (terminated[0] == '#') {
-        const bool hexadecimal = (terminated[1] | 0x20) == 'x';
-        point = strtoul(terminated + 1 + hexadecimal, NULL, hexadecimal ? 16 : 10);
-    } else {
-        const htmlEntityDesc *const entity = htmlEntityLookup((const xmlChar *)terminated);
-        point = entity ? entity->value : 0;
-    }
-    if (point == 0 || point > 0x10FFFF)
-        return 0;
-    tome_plain_append_point(out, (uint32_t)point);
-    return (size_t)(end - text.data) + 1;
 }
 
 /* An emphasis mark at `at`, of any length: returns what follows it, or 0 when it is text. */
@@ -187,7 +156,7 @@ static bool strip_mark(struct bh_buf *const out, const struct bh_str text, size_
             bh_buf_append_str(out, part(text, *at + 1, end - 1));
         break;
     case '&':
-        end = append_entity(out, text, *at);
+        end = tome_entity_append(out, text, *at);
         break;
     case '*':
     case '_':

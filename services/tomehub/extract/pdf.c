@@ -12,6 +12,7 @@
 
 #include "extract/document.h"
 #include "extract/lines.h"
+#include "extract/pdf_outline.h"
 #include "extract/pdf_programs.h"
 #include "extract/reflow.h"
 #include "extract/running_heads.h"
@@ -20,14 +21,16 @@
 
 #define PDFTOTEXT "/usr/bin/pdftotext"
 #define PDFINFO "/usr/bin/pdfinfo"
+#define PDFTOHTML "/usr/bin/pdftohtml"
 #define FACTS_BYTES_MAX 65536
 #define PAGES_NEAR 8u
 #define PAGE_BYTES_MAX (512u * 1024) /* what is longer leaves in parts, heads and all */
 #define FULL_LINE_PERCENT 80u
 
 struct tome_pdf {
-    struct tome_program text;
-    struct tome_program facts;
+    struct tome_program text;    /* pdftotext */
+    struct tome_program facts;   /* pdfinfo: title, author, number of pages */
+    struct tome_program outline; /* pdftohtml of the first page: the outline comes with it */
 };
 
 struct page {
@@ -38,6 +41,7 @@ struct page {
 struct reader {
     struct tome_document *document;
     struct tome_reflow reflow;
+    struct tome_outline *outline;
     struct page waiting[PAGES_NEAR + 1];
     size_t waiting_count;
     struct tome_head_edges edges[2 * PAGES_NEAR + 1];
@@ -50,23 +54,27 @@ struct reader {
 
 /* --- starting and ending ---------------------------------------------------------------------- */
 
-int tome_pdf_start(const int file, const int facts_file, struct tome_pdf **const ret_pdf,
+int tome_pdf_start(const int files[TOME_PDF_FILES], struct tome_pdf **const ret_pdf,
                    struct bh_error *const reterr)
 {
-    static const char *const text_arguments[] = { "pdftotext", "-enc",   "UTF-8", "-eol",
-                                                  "unix",      "fd://3", "-",     NULL };
-    static const char *const facts_arguments[] = { "pdfinfo", "-enc", "UTF-8", "fd://3", NULL };
+    static const char *const text[] = { PDFTOTEXT, "-enc",   "UTF-8", "-eol",
+                                        "unix",    "fd://3", "-",     NULL };
+    static const char *const facts[] = { PDFINFO, "-enc", "UTF-8", "fd://3", NULL };
+    static const char *const outline[] = { PDFTOHTML, "-xml", "-i", "-stdout", "-enc",   "UTF-8",
+                                           "-f",      "1",    "-l", "1",       "fd://3", NULL };
     struct tome_pdf *const pdf = calloc(1, sizeof(*pdf));
     if (!pdf)
         return bh_error_set(reterr, BH_ENOMEM, "out of memory for reading a PDF");
-    const int error = tome_program_start(PDFTOTEXT, text_arguments, file, &pdf->text, reterr);
+    const int error = tome_program_start(text, files[0], &pdf->text, reterr);
     if (error) {
         tome_pdf_destroy(pdf);
         return error;
     }
-    /* Without facts there is still a book. */
-    if (facts_file >= 0)
-        (void)!tome_program_start(PDFINFO, facts_arguments, facts_file, &pdf->facts, NULL);
+    /* Without facts and outline there is still a book. */
+    if (files[1] >= 0)
+        (void)!tome_program_start(facts, files[1], &pdf->facts, NULL);
+    if (files[2] >= 0)
+        (void)!tome_program_start(outline, files[2], &pdf->outline, NULL);
     *ret_pdf = pdf;
     return 0;
 }
@@ -77,6 +85,7 @@ void tome_pdf_destroy(struct tome_pdf *const pdf)
         return;
     (void)tome_program_wait(&pdf->text);
     (void)tome_program_wait(&pdf->facts);
+    (void)tome_program_wait(&pdf->outline);
     free(pdf);
 }
 
@@ -143,11 +152,32 @@ static struct bh_str last_word(const struct bh_str line)
     return (struct bh_str){ .data = line.data + begin, .size = line.size - begin };
 }
 
+static bool begins_item(const struct bh_str text)
+{
+    static const struct bh_str marks[] = { { "\u2022", 3 },  { "\u25AA", 3 }, { "\u25E6", 3 },
+                                           { "\u2023", 3 },  { "- ", 2 },     { "* ", 2 },
+                                           { "\u2013 ", 4 }, { "\u2014 ", 4 } };
+    for (size_t i = 0; i < BH_COUNT_OF(marks); i++) {
+        if (bh_str_starts_with(text, marks[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Poppler writes no empty line between paragraphs that stand close; a line that is not full and
  * ends a sentence is the last of one. */
 static bool ends_paragraph(const struct bh_str line, const struct bh_str next, const size_t full)
 {
-    return line.size * 100 < full * FULL_LINE_PERCENT && tome_sentence_ends(last_word(line), next);
+    return begins_item(next) || (line.size * 100 < full * FULL_LINE_PERCENT &&
+                                 tome_sentence_ends(last_word(line), next));
+}
+
+static void begin_chapter(struct reader *const reader, const struct bh_str title)
+{
+    if (title.size == 0)
+        return;
+    tome_reflow_end_paragraph(&reader->reflow);
+    tome_document_chapter(reader->document, title);
 }
 
 static void write_text(struct reader *const reader, struct bh_str text)
@@ -155,6 +185,7 @@ static void write_text(struct reader *const reader, struct bh_str text)
     const size_t full = longest_line(text);
     while (text.size > 0) {
         const struct bh_str line = bh_str_split(&text, '\n');
+        begin_chapter(reader, tome_outline_line(reader->outline, line));
         tome_reflow_line(&reader->reflow, line);
         if (text.size > 0 && ends_paragraph(line, text, full))
             tome_reflow_end_paragraph(&reader->reflow);
@@ -183,6 +214,7 @@ static void write_page(struct reader *const reader)
     if (text.size > 0 && !tome_begins_small(text))
         tome_reflow_end_paragraph(&reader->reflow);
     tome_document_page(reader->document, BH_STR_NONE);
+    begin_chapter(reader, tome_outline_page(reader->outline, page->number, text));
     write_text(reader, text);
     tome_document_progress(reader->document, page->number, reader->page_count);
 
@@ -291,11 +323,22 @@ static enum tome_extract_failure judge(const struct tome_program *const program,
     return TOME_FAILURE_DAMAGED;
 }
 
+static int read_outline(struct reader *const reader, struct tome_program *const program)
+{
+    struct tome_input input;
+    tome_program_output(program, &input);
+    const int error = tome_outline_read(&input, &reader->outline);
+    (void)tome_program_wait(program);
+    return error;
+}
+
 static int read_all(struct reader *const reader, struct tome_pdf *const pdf)
 {
     struct tome_lines *lines BH_CLEANUP(tome_lines_destroy_cleanup) = NULL;
     struct tome_input input;
     int error = read_facts(reader, &pdf->facts);
+    if (!error)
+        error = read_outline(reader, &pdf->outline);
     tome_program_output(&pdf->text, &input);
     if (!error)
         error = tome_lines_create(&input, &lines);
@@ -320,6 +363,7 @@ static void destroy_reader(struct reader *const reader)
 {
     if (!reader)
         return;
+    tome_outline_destroy(reader->outline);
     bh_buf_fini(&reader->text);
     for (size_t i = 0; i < BH_COUNT_OF(reader->waiting); i++)
         bh_buf_fini(&reader->waiting[i].text);

@@ -1,7 +1,8 @@
 /*
- * Reads PDF: poppler's pdftotext and pdfinfo, each a process in a sandbox of its own, turn the file
- * into text and facts; here pages are made of them: lines joined to paragraphs, hyphenated words
- * put together, running heads and page numbers dropped. Pages are the file's own, 1…n.
+ * Reads PDF: poppler's programs, each a process in a sandbox of its own, turn the file into text,
+ * facts and an outline; here pages are made of them: lines joined to paragraphs, hyphenated words
+ * put together, running heads and page numbers dropped, chapters by the outline. Pages are the
+ * file's own, 1…n.
  */
 #pragma once
 
@@ -9,11 +10,13 @@
 
 struct tome_pdf; /* opaque: the running programs */
 
-/* Starts the programs on `file` (open for reading, regular): before this process is sealed.
- * `facts_file`: the same file opened a second time, so that both can read at once, each with an
- * offset of its own; -1: title, author and the number of pages stay unknown. Both are borrowed.
- * BH_EUNAVAILABLE: they are not installed. BH_EIO, BH_ENOMEM. */
-int tome_pdf_start(int file, int facts_file, struct tome_pdf **ret_pdf,
+/* The file is opened so often: its readers read at once, each with an offset of its own. */
+#define TOME_PDF_FILES 3
+
+/* Starts the programs on `files` (one regular file, open for reading; borrowed): before this
+ * process is sealed. The second and third may be -1: title and number of pages, and chapters, then
+ * stay unknown. BH_EUNAVAILABLE: poppler is not installed. BH_EIO, BH_ENOMEM. */
+int tome_pdf_start(const int files[TOME_PDF_FILES], struct tome_pdf **ret_pdf,
                    struct bh_error *reterr) BH_MUST_CHECK;
 
 /* NULL is fine. */

@@ -15,8 +15,8 @@
 #define FIRST_FREE_FD (TOME_PROGRAM_FILE_FD + 1)
 
 /* In the child: never returns. */
-static void become(const char *const path, const char *const *const arguments, const int file,
-                   const int output, const int errors, const pid_t parent)
+static void become(const char *const *const arguments, const int file, const int output,
+                   const int errors, const pid_t parent)
 {
     static char locale[] = "LC_ALL=C.UTF-8";
     static char empty[] = "";
@@ -27,7 +27,7 @@ static void become(const char *const path, const char *const *const arguments, c
     (void)!prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
         _exit(EXIT_NOT_STARTED);
-    const int opened = open(path, O_RDONLY | O_CLOEXEC);
+    const int opened = open(arguments[0], O_RDONLY | O_CLOEXEC);
     const int program = fcntl(opened, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     if (program < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0 ||
         dup2(file, TOME_PROGRAM_FILE_FD) < 0 || lseek(TOME_PROGRAM_FILE_FD, 0, SEEK_SET) != 0)
@@ -37,9 +37,10 @@ static void become(const char *const path, const char *const *const arguments, c
     _exit(EXIT_NOT_STARTED);
 }
 
-int tome_program_start(const char *const path, const char *const *const arguments, const int file,
+int tome_program_start(const char *const *const arguments, const int file,
                        struct tome_program *const ret_program, struct bh_error *const reterr)
 {
+    const char *const path = arguments[0];
     int output[2];
     int errors[2];
     if (access(path, X_OK) != 0)
@@ -55,7 +56,7 @@ int tome_program_start(const char *const path, const char *const *const argument
     const pid_t parent = getpid();
     const pid_t pid = fork();
     if (pid == 0)
-        become(path, arguments, file, output[1], errors[1], parent);
+        become(arguments, file, output[1], errors[1], parent);
     close(output[1]);
     close(errors[1]);
     if (pid < 0) {
@@ -100,7 +101,7 @@ static int read_output(struct tome_input *const input, char *const data, const s
                        size_t *const ret_size)
 {
     struct tome_program *const program = input->context;
-    while (program->output >= 0) {
+    while (program->pid != 0 && program->output >= 0) {
         struct pollfd wanted[] = { { .fd = program->output, .events = POLLIN },
                                    { .fd = program->errors, .events = POLLIN } };
         if (poll(wanted, BH_COUNT_OF(wanted), -1) < 0 && errno != EINTR)
@@ -118,7 +119,7 @@ static int read_output(struct tome_input *const input, char *const data, const s
         }
         shut(&program->output);
     }
-    while (program->errors >= 0)
+    while (program->pid != 0 && program->errors >= 0)
         take_complaint(program);
     *ret_size = 0;
     return 0;

@@ -9,17 +9,17 @@
 #define TOME_PROGRAM_FILE_FD 3 /* where the program finds the file */
 
 struct tome_program {
-    int pid;    /* 0: not running */
+    int pid;    /* 0: not running, then there is no output */
     int output; /* -1: closed */
     int errors; /* -1: closed */
     size_t complaint_size;
     char complaint[4096]; /* read-only: the first of what it wrote to standard error */
 };
 
-/* Starts `path` with `arguments` (its name first, NULL last) on `file`. BH_EUNAVAILABLE: there is
- * no such program. BH_EIO, BH_ENOMEM. */
-int tome_program_start(const char *path, const char *const *arguments, int file,
-                       struct tome_program *ret_program, struct bh_error *reterr) BH_MUST_CHECK;
+/* Starts `arguments` (the program's path first, NULL last) on `file`, from the file's start.
+ * BH_EUNAVAILABLE: there is no such program. BH_EIO, BH_ENOMEM. */
+int tome_program_start(const char *const *arguments, int file, struct tome_program *ret_program,
+                       struct bh_error *reterr) BH_MUST_CHECK;
 
 /* *ret_input gives what the program writes to standard output; complaints are taken in meanwhile.
  * The program stays borrowed. */

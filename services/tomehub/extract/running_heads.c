@@ -152,36 +152,47 @@ struct tome_head_edges tome_head_edges(const struct bh_str text, const uint32_t 
     return edges;
 }
 
+static bool same_number(const struct tome_head_line a, const struct tome_head_line b)
+{
+    return a.relative != 0 && a.relative == b.relative;
+}
+
 static bool same(const struct tome_head_line a, const struct tome_head_line b)
 {
-    return (a.literal != 0 && a.literal == b.literal) ||
-           (a.relative != 0 && a.relative == b.relative);
+    return (a.literal != 0 && a.literal == b.literal) || same_number(a, b);
 }
 
-static bool stands_on(const struct tome_head_line line,
-                      const struct tome_head_line edge[TOME_HEAD_LINES])
+/* On how many pages a line that is `alike` stands at this edge. */
+static size_t count_pages(const struct tome_head_line line,
+                          const struct tome_head_edges *const pages, const size_t count,
+                          const bool top,
+                          bool (*const alike)(struct tome_head_line a, struct tome_head_line b))
 {
-    for (size_t i = 0; i < TOME_HEAD_LINES; i++) {
-        if (same(line, edge[i]))
-            return true;
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct tome_head_line *const edge = top ? pages[i].top : pages[i].bottom;
+        bool stands = false;
+        for (size_t j = 0; j < TOME_HEAD_LINES; j++)
+            stands = stands || alike(line, edge[j]);
+        found += stands;
     }
-    return false;
+    return found;
 }
 
-/* How many lines at the top (or bottom) of pages[index] are heads. */
+/* How many lines at the top (or bottom) of pages[index] are heads. Nothing outside of the page
+ * number is text, whether it returns or not. */
 static size_t count_heads(const struct tome_head_edges *const pages, const size_t count,
                           const size_t index, const bool top)
 {
+    const struct tome_head_line *const own = top ? pages[index].top : pages[index].bottom;
+    size_t heads = 0;
     for (size_t line = 0; line < TOME_HEAD_LINES; line++) {
-        const struct tome_head_edges *const own = &pages[index];
-        const struct tome_head_line wanted = top ? own->top[line] : own->bottom[line];
-        size_t found = 0;
-        for (size_t i = 0; i < count; i++)
-            found += stands_on(wanted, top ? pages[i].top : pages[i].bottom);
-        if (found < TOME_HEAD_PAGES_MIN)
-            return line;
+        const bool next = heads == line;
+        if (count_pages(own[line], pages, count, top, next ? same : same_number) >=
+            TOME_HEAD_PAGES_MIN)
+            heads = line + 1;
     }
-    return TOME_HEAD_LINES;
+    return heads;
 }
 
 struct bh_str tome_head_strip(const struct bh_str text, const struct tome_head_edges *const pages,

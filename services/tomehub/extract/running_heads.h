@@ -3,8 +3,8 @@
  *
  * Model: a line says nothing about the page when the same line stands at the same edge of other
  * pages near it (left and right pages take turns), either letter for letter or with a number that
- * counts the pages. Up to two lines at the top and two at the bottom are looked at, from the edge
- * inwards. Pure, any thread.
+ * counts the pages. What stands outside of a page number is never text. Up to two lines at the top
+ * and two at the bottom are looked at, from the edge inwards. Pure, any thread.
  */
 #pragma once
 

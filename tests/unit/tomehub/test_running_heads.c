@@ -52,6 +52,18 @@ static void text_that_differs_stays(void **state)
     }
 }
 
+static void nothing_outside_of_the_page_number_is_text(void **state)
+{
+    (void)state;
+    static const char *const pages[] = { "one\nbody a\n7\nChapter One", "two\nbody b\n8\nPart A",
+                                         "three\nbody c\n9\nChapter Two" };
+    struct tome_head_edges edges[BH_COUNT_OF(pages)];
+    for (uint32_t i = 0; i < BH_COUNT_OF(pages); i++)
+        edges[i] = tome_head_edges(bh_str_from(pages[i]), i + 1);
+    const struct bh_str rest = tome_head_strip(bh_str_from(pages[1]), edges, BH_COUNT_OF(pages), 1);
+    assert_true(bh_str_equal(rest, BH_STR("two\nbody b")));
+}
+
 static void two_pages_prove_nothing(void **state)
 {
     (void)state;
@@ -85,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_and_page_numbers_are_dropped),
         cmocka_unit_test(text_that_differs_stays),
+        cmocka_unit_test(nothing_outside_of_the_page_number_is_text),
         cmocka_unit_test(two_pages_prove_nothing),
         cmocka_unit_test(odd_pages_do_no_harm),
     };
