@@ -40,7 +40,7 @@ const struct tome_command tome_command_export = {
     .summary = "write the whole library as lines of JSON",
     .description =
         "A line {\"type\":\"library\"}, each book followed by its chunks, and a last line "
-        "{\"type\":\"end\"} with the counts:\nwithout it the export is not whole.",
+        "{\"type\":\"end\"}\nwith the counts: without it the export is not whole.",
     .options = NULL,
     .option_count = 0,
     .examples = "  tomehub export > library.ndjson\n"

@@ -80,9 +80,10 @@ static void append_answer(struct bh_buf *const text,
     if (answer->total_count == 0)
         bh_buf_printf(text, "Nothing found.");
     else
-        bh_buf_printf(text, "%lld hits in %lld books%s%s", (long long)answer->total_count,
-                      (long long)answer->total_books,
-                      answer->match_some ? " hold some of the words" : "",
+        bh_buf_printf(text, "%lld hit%s in %lld book%s%s%s", (long long)answer->total_count,
+                      answer->total_count == 1 ? "" : "s", (long long)answer->total_books,
+                      answer->total_books == 1 ? "" : "s",
+                      answer->match_some ? " with some of the words" : "",
                       answer->has_next ? "; more with --page" : "");
     if (answer->did_you_mean.size > 0)
         bh_buf_printf(text, " Did you mean: %.*s?", BH_STR_ARGS(answer->did_you_mean));
@@ -167,15 +168,15 @@ const struct tome_command tome_command_search = {
     .arguments = "QUERY",
     .summary = "search the library",
     .description =
-        "Words must all match; \"phrases\" in double quotes, OR, -not, prefix*, and title: author: "
-        "tag: "
-        "type: book:\nin front of a word or phrase. Quote the whole query for the shell.",
+        "Words must all match; \"phrases\" in double quotes, OR, -not, prefix*, and title: "
+        "author: tag:\ntype: book: in front of a word or phrase. Quote the whole query for "
+        "the shell.",
     .options = options,
     .option_count = BH_COUNT_OF(options),
     .examples = "  tomehub search 'speckled band'\n"
                 "  tomehub search '\"speckled band\" -snake author:doyle'\n"
                 "  tomehub search --json -n 3 'adventur*' | jq '.results[].page_label'",
-    .failures = "the library could not be searched (finding nothing is no failure)",
+    .failures = "the library could not be searched (nothing found: 0)",
     .arguments_minimum = 1,
     .arguments_maximum = 1,
     .run = run,
