@@ -148,7 +148,8 @@ int bh_respond_held(struct bh_request *const request, const int status,
                      ? bh_connection_send(request->connection, pieces, 2, hold, taken)
                      : bh_connection_send(request->connection, pieces, 1, BH_TRANSPORT_COPY, NULL);
     } else {
-        bh_log_error("http", "the head of an answer is too long; the connection is closed");
+        bh_log_error("http", "the head of an answer could not be made (%s); its connection closes",
+                     bh_error_text(result));
         bh_connection_close(request->connection, true);
         result = BH_ECANCELED;
     }
