@@ -122,14 +122,10 @@ static int next_of_file(struct tome_input *const input, struct tome_frame *const
     const int found = tome_extract_next(input->extract, ret_frame, reterr);
     if (found >= 0)
         return found;
-    switch (tome_extract_failure(input->extract)) {
-    case TOME_FAILURE_CANCELED:
+    const enum tome_extract_failure failure = tome_extract_failure(input->extract);
+    if (failure == TOME_FAILURE_CANCELED)
         return BH_ECANCELED;
-    case TOME_FAILURE_INTERRUPTED:
-        return BH_EUNAVAILABLE;
-    default:
-        return BH_EUNSUPPORTED;
-    }
+    return tome_extract_failure_is_temporary(failure) ? BH_EUNAVAILABLE : BH_EUNSUPPORTED;
 }
 
 int tome_input_next(void *const input, struct tome_frame *const ret_frame,
