@@ -282,6 +282,8 @@ int tome_snippet_make(struct tome_analyzer *const analyzer, const enum tome_lang
 {
     while (content.size > 0 && is_blank(content.data[content.size - 1]))
         content.size--;
+    if (content.size == 0)
+        content = BH_STR(""); /* an empty column has no address */
     struct matcher matcher;
     struct match matches[MATCHES_MAX];
     matcher_init(&matcher, plan);
