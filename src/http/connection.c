@@ -103,6 +103,37 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
     }
 }
 
+void bh_connection_check(const struct bh_connection *const connection)
+{
+    const enum bh_connection_state state = connection->state;
+    const bool has_request = connection->request != NULL;
+    const bool has_buffer = connection->buffer != NULL;
+    bh_magic_check(connection, BH_CONNECTION_MAGIC);
+    bh_assert(connection->begin <= connection->body_at && connection->body_at <= connection->end &&
+              connection->end <= connection->http->buffer_bytes);
+    switch (state) {
+    case BH_CONNECTION_IDLE:
+    case BH_CONNECTION_LINGERING:
+        bh_assert(!has_request && !has_buffer && connection->deadline.is_running);
+        break;
+    case BH_CONNECTION_HEAD:
+    case BH_CONNECTION_BODY:
+        bh_assert(has_request && has_buffer && connection->deadline.is_running);
+        bh_assert(!connection->request->fiber);
+        break;
+    case BH_CONNECTION_HANDLING:
+        bh_assert(has_request && has_buffer);
+        break;
+    case BH_CONNECTION_ANSWERED:
+        bh_assert(!has_request && connection->write_deadline.is_running);
+        break;
+    case BH_CONNECTION_CLOSED:
+        bh_assert(!connection->deadline.is_running && !connection->write_deadline.is_running &&
+                  bh_list_is_empty(&connection->unflushed));
+        break;
+    }
+}
+
 /* ---- Beginning ---- */
 
 static void remember_peer(struct bh_connection *const connection, const struct sockaddr *const peer)
@@ -318,6 +349,7 @@ void bh_connection_advance(struct bh_connection *const connection)
         }
     }
     connection->is_advancing = false;
+    bh_connection_check(connection);
     bh_connection_update_reading(connection);
 }
 

@@ -91,6 +91,9 @@ void bh_connection_drain(struct bh_connection *connection);
 /* The peer's address as text. */
 void bh_connection_peer(const struct bh_connection *connection, char text[INET6_ADDRSTRLEN]);
 
+/* Asserts what must hold whenever bh_connection_advance is not at work. */
+void bh_connection_check(const struct bh_connection *connection);
+
 /* Moves the request in hand to the buffer's start. */
 void bh_connection_compact(struct bh_connection *connection);
 
