@@ -129,7 +129,7 @@ static enum tome_extract_failure read_file(struct extractor *const extractor,
     case TOME_SOURCE_EPUB:
         return tome_epub_read(&input, &extractor->writer, detail);
     case TOME_SOURCE_PDF:
-        return tome_pdf_read(pdf, &extractor->writer, detail);
+        return tome_pdf_read(pdf, &extractor->writer);
     case TOME_SOURCE_HTML:
         return tome_html_read(&input, &extractor->writer);
     case TOME_SOURCE_MARKDOWN:

@@ -23,6 +23,6 @@ int tome_pdf_start(const int files[TOME_PDF_FILES], struct tome_pdf **ret_pdf,
 void tome_pdf_destroy(struct tome_pdf *pdf);
 BH_DEFINE_CLEANUP(struct tome_pdf, tome_pdf_destroy)
 
-/* Reads what they write until they have ended. As tome_epub_read(), and TIMED_OUT. */
-enum tome_extract_failure tome_pdf_read(struct tome_pdf *pdf, struct tome_frame_writer *writer,
-                                        struct bh_error *detail);
+/* Reads what they write until they have ended. NONE, ENCRYPTED, DAMAGED, NO_TEXT, TOO_LARGE,
+ * TIMED_OUT, OUT_OF_MEMORY, INTERRUPTED or INTERNAL. */
+enum tome_extract_failure tome_pdf_read(struct tome_pdf *pdf, struct tome_frame_writer *writer);
