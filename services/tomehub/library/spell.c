@@ -3,6 +3,8 @@
 #include <string.h>
 #include <unicode/utf8.h>
 
+#include "library/index.h"
+
 #define LETTERS_MAX 48
 #define LETTERS_ONE_EDIT 5
 #define LETTERS_TWO_EDITS 9
@@ -125,6 +127,28 @@ static int find_candidates(struct bh_sqlite_session *const session, const int64_
     return result < 0 ? result : 0;
 }
 
+/* Whether a visible book holds what `expression` finds: words of other books are not to be told. */
+static int check_visible(struct bh_sqlite_session *const session,
+                         const struct tome_search_session *const search,
+                         const struct bh_str expression, bool *const ret_is_visible,
+                         struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_ROWS, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_text(statement, 1, expression.data, (int)expression.size, SQLITE_STATIC);
+    bool is_visible = false;
+    while (!is_visible && (result = tome_search_step(session, statement, reterr)) == 1) {
+        const int64_t book_id = sqlite3_column_int64(statement, 0) >> TOME_ORDINAL_BITS;
+        is_visible = tome_search_session_find(search, book_id) >= 0;
+    }
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    *ret_is_visible = is_visible;
+    return result < 0 ? result : 0;
+}
+
 /* Of the nearest candidates that more than `least` chunks hold, the one that most do. */
 static int choose(struct bh_sqlite_session *const session, struct tome_search_session *const search,
                   const struct candidates *const candidates, const int64_t least,
@@ -140,11 +164,14 @@ static int choose(struct bh_sqlite_session *const session, struct tome_search_se
         bh_buf_init(&expression, 1024);
         bh_buf_printf(&expression, "body:\"%.*s\"", (int)candidate->size, candidate->word);
         int64_t count = 0;
-        const int result = tome_search_session_count(session, search, bh_buf_peek(&expression),
-                                                     &count, reterr);
+        bool is_visible = false;
+        int result = tome_search_session_count(session, search, bh_buf_peek(&expression), &count,
+                                               reterr);
+        if (result == 0 && count > best)
+            result = check_visible(session, search, bh_buf_peek(&expression), &is_visible, reterr);
         if (result < 0)
             return result;
-        if (count > best) {
+        if (is_visible) {
             best = count;
             best_distance = candidate->distance;
             *ret_word = (struct bh_str){ candidate->word, candidate->size };
