@@ -81,7 +81,7 @@ static bool phrase_ends(struct matcher *const matcher, const size_t leaf, const 
     return true;
 }
 
-/* Whether the token matches; the first leaf it does counts. */
+/* Whether the token matches: the longest phrase, else the first leaf it does, counts. */
 static bool match_token(struct matcher *const matcher, struct tome_analyzer *const analyzer,
                         const enum tome_language language, const struct tome_token *const token,
                         struct match *const ret_match)
@@ -92,7 +92,8 @@ static bool match_token(struct matcher *const matcher, struct tome_analyzer *con
     for (uint64_t rest = matcher->phrases; rest != 0; rest &= rest - 1) {
         const size_t leaf = (size_t)__builtin_ctzll(rest);
         size_t start = 0;
-        if (phrase_ends(matcher, leaf, token->form, &start)) {
+        if (phrase_ends(matcher, leaf, token->form, &start) &&
+            (!is_match || start < ret_match->start)) {
             *ret_match = (struct match){ start, token->end, (uint8_t)leaf };
             is_match = true;
         }
