@@ -18,130 +18,131 @@ from support.http import JsonClient
 from support.server import Server, ServerOptions
 
 DOCUMENTS = {
-    "sourdough": """A sourdough starter is flour and water left to ferment until it bubbles. Feed
-        it each morning and keep it in a warm corner of the kitchen. If the dough stays flat, the
-        starter was too young or the room too cold. A loaf raised slowly overnight tastes sourer.""",
-    "beer": """Brewing beer at home needs malt, hops, water and yeast. Boil the hops for an hour,
-        cool the wort quickly and add the yeast below twenty-five degrees. Fermentation takes about
-        a week. Bottles that were sealed too early may burst.""",
-    "pizza": """Pizza dough wants strong flour and a very hot oven. Stretch it by hand, because a
-        rolling pin presses the air out. Use little tomato sauce, or the middle turns soggy. A
-        stone heated for an hour makes the crust crisp.""",
-    "knives": """A dull kitchen knife slips and cuts fingers. Draw the blade over a wet whetstone at
-        a steady angle until a burr can be felt, then turn it over. Finish on the fine side and
-        test the edge on a sheet of paper. Dishwashers ruin good blades.""",
-    "coffee": """Bitter coffee was ground too fine or brewed too long. Weigh the beans, grind them
-        just before use, and pour water a little below boiling. Sour coffee needs a finer grind.
-        Clean the grinder every month, for old oil turns rancid.""",
-    "jam": """Jam keeps for a year when fruit and sugar are boiled and filled hot into clean jars.
-        Pectin makes it set; strawberries hold little, so add lemon juice. Mould on top means the
-        lid was not tight. Label every jar with the date.""",
-    "fridge": """A refrigerator should stay at four degrees. Frost on the back wall means the seal of
-        the door leaks warm air. Vacuum the coils behind it twice a year, and it will use less
-        electricity. Let hot soup cool before it goes inside.""",
+    "sourdough": """A sourdough starter is flour and water left to ferment until it bubbles.
+        Feed it each morning and keep it in a warm corner of the kitchen. If the dough stays
+        flat, the starter was too young or the room too cold. A loaf raised slowly overnight
+        tastes sourer.""",
+    "beer": """Brewing beer at home needs malt, hops, water and yeast. Boil the hops for an
+        hour, cool the wort quickly and add the yeast below twenty-five degrees. Fermentation
+        takes about a week. Bottles that were sealed too early may burst.""",
+    "pizza": """Pizza dough wants strong flour and a very hot oven. Stretch it by hand, because
+        a rolling pin presses the air out. Use little tomato sauce, or the middle turns soggy.
+        A stone heated for an hour makes the crust crisp.""",
+    "knives": """A dull kitchen knife slips and cuts fingers. Draw the blade over a wet
+        whetstone at a steady angle until a burr can be felt, then turn it over. Finish on the
+        fine side and test the edge on a sheet of paper. Dishwashers ruin good blades.""",
+    "coffee": """Bitter coffee was ground too fine or brewed too long. Weigh the beans, grind
+        them just before use, and pour water a little below boiling. Sour coffee needs a finer
+        grind. Clean the grinder every month, for old oil turns rancid.""",
+    "jam": """Jam keeps for a year when fruit and sugar are boiled and filled hot into clean
+        jars. Pectin makes it set; strawberries hold little, so add lemon juice. Mould on top
+        means the lid was not tight. Label every jar with the date.""",
+    "fridge": """A refrigerator should stay at four degrees. Frost on the back wall means the
+        seal of the door leaks warm air. Vacuum the coils behind it twice a year, and it will
+        use less electricity. Let hot soup cool before it goes inside.""",
     "greenhouse": """A small greenhouse lengthens the season by weeks. Open the vents when the
         temperature passes thirty degrees, or seedlings wilt. Barrels of water store warmth for
         cold nights. White paint on the glass keeps out the midday sun.""",
-    "tomatoes": """Tomatoes like sun, regular water and a stake to climb. Pinch out side shoots so
-        that the fruit ripens earlier. Brown spots on leaves after rain are blight; remove the
-        leaves at once. Do not plant tomatoes where potatoes grew last year.""",
-    "compost": """A compost heap needs kitchen scraps, dry leaves and air. Turn it with a fork each
-        month. A heap that smells is too wet and wants straw or cardboard. Cooked food draws rats,
-        so leave it out.""",
-    "slugs": """Slugs eat lettuce at night and hide under boards by day. Collect them with a torch
-        after rain. Copper tape round a pot keeps them off, and beer in a sunken cup drowns them.
-        Hedgehogs and toads eat slugs too.""",
+    "tomatoes": """Tomatoes like sun, regular water and a stake to climb. Pinch out side shoots
+        so that the fruit ripens earlier. Brown spots on leaves after rain are blight; remove
+        the leaves at once. Do not plant tomatoes where potatoes grew last year.""",
+    "compost": """A compost heap needs kitchen scraps, dry leaves and air. Turn it with a fork
+        each month. A heap that smells is too wet and wants straw or cardboard. Cooked food
+        draws rats, so leave it out.""",
+    "slugs": """Slugs eat lettuce at night and hide under boards by day. Collect them with a
+        torch after rain. Copper tape round a pot keeps them off, and beer in a sunken cup
+        drowns them. Hedgehogs and toads eat slugs too.""",
     "pruning": """Apple trees are pruned in late winter while they sleep. Cut dead and crossing
-        branches first, then open the crown to light. A clean saw prevents disease. Never remove
-        more than a quarter of the branches in one year.""",
-    "bees": """A beekeeper opens the hive on warm days without wind. Smoke calms the bees. In autumn
-        they are given syrup in place of the honey that was taken. A swarm in May means the hive
-        grew too crowded.""",
-    "hens": """Four hens lay about three eggs a day in spring. They need a dry coop, a perch and a
-        door that shuts out the fox at dusk. Shells turn thin when the feed lacks lime. In winter
-        they lay less for want of light.""",
-    "puppy": """A puppy learns where to relieve itself when it is taken outside after each meal and
-        each sleep. Praise it at once. Punishing it for a puddle only teaches it to hide. Most
-        young dogs are clean at night by five months.""",
-    "cat": """A cat that scratches the sofa needs a post taller than itself. Put the post beside the
-        sofa and rub it with catnip. Cover the fabric for some weeks. Cutting the claws helps a
-        little.""",
-    "aquarium": """A new aquarium must run for a month before fish move in, so that bacteria can
-        settle in the filter. Change a fifth of the water every week. Cloudy green water has too
-        much light. Feed once a day, no more than is eaten in two minutes.""",
-    "puncture": """To mend a flat bicycle tyre, lever it off the rim and pull out the tube. Pump it
-        and listen for the hiss, or hold it under water. Roughen the rubber, apply glue, wait, and
-        press on a patch. Look for the thorn before the tyre goes back.""",
-    "chain": """A bicycle chain that skips is worn or dry. Brush off the dirt, drip oil on each link
-        and wipe away the rest. Measure the chain; when it has grown by a hundredth, replace it
-        before it ruins the sprockets. Gears that rattle want their cable adjusted.""",
-    "brakes": """Car brakes that squeal have thin pads or rusty discs. A pedal that feels soft has
-        air in the fluid. Brake fluid takes up water and should be changed every two years. Never
-        drive on when the warning lamp is lit.""",
-    "battery": """A car that will not start on a cold morning often has an empty battery. Connect the
-        red cable to the plus pole first and the black one to bare metal. Let the other engine
-        run for some minutes. Lamps left on overnight drain any battery.""",
-    "winter_tyres": """Winter tyres stay soft in frost and grip snow with their deep tread. Change
-        them in October and tighten the nuts again after fifty kilometres. Store the summer tyres
-        lying flat and dark. Four millimetres of tread is the least.""",
-    "radiator": """A radiator that is cold at the top holds air. Turn off the pump, open the valve
-        with a key and hold a cup beneath until water comes. Then check the pressure of the
-        boiler. Curtains before a radiator waste heat.""",
+        branches first, then open the crown to light. A clean saw prevents disease. Never
+        remove more than a quarter of the branches in one year.""",
+    "bees": """A beekeeper opens the hive on warm days without wind. Smoke calms the bees. In
+        autumn they are given syrup in place of the honey that was taken. A swarm in May means
+        the hive grew too crowded.""",
+    "hens": """Four hens lay about three eggs a day in spring. They need a dry coop, a perch
+        and a door that shuts out the fox at dusk. Shells turn thin when the feed lacks lime.
+        In winter they lay less for want of light.""",
+    "puppy": """A puppy learns where to relieve itself when it is taken outside after each meal
+        and each sleep. Praise it at once. Punishing it for a puddle only teaches it to hide.
+        Most young dogs are clean at night by five months.""",
+    "cat": """A cat that scratches the sofa needs a post taller than itself. Put the post
+        beside the sofa and rub it with catnip. Cover the fabric for some weeks. Cutting the
+        claws helps a little.""",
+    "aquarium": """A new aquarium must run for a month before fish move in, so that bacteria
+        can settle in the filter. Change a fifth of the water every week. Cloudy green water
+        has too much light. Feed once a day, no more than is eaten in two minutes.""",
+    "puncture": """To mend a flat bicycle tyre, lever it off the rim and pull out the tube.
+        Pump it and listen for the hiss, or hold it under water. Roughen the rubber, apply
+        glue, wait, and press on a patch. Look for the thorn before the tyre goes back.""",
+    "chain": """A bicycle chain that skips is worn or dry. Brush off the dirt, drip oil on each
+        link and wipe away the rest. Measure the chain; when it has grown by a hundredth,
+        replace it before it ruins the sprockets. Gears that rattle want their cable adjusted.""",
+    "brakes": """Car brakes that squeal have thin pads or rusty discs. A pedal that feels soft
+        has air in the fluid. Brake fluid takes up water and should be changed every two years.
+        Never drive on when the warning lamp is lit.""",
+    "battery": """A car that will not start on a cold morning often has an empty battery.
+        Connect the red cable to the plus pole first and the black one to bare metal. Let the
+        other engine run for some minutes. Lamps left on overnight drain any battery.""",
+    "winter_tyres": """Winter tyres stay soft in frost and grip snow with their deep tread.
+        Change them in October and tighten the nuts again after fifty kilometres. Store the
+        summer tyres lying flat and dark. Four millimetres of tread is the least.""",
+    "radiator": """A radiator that is cold at the top holds air. Turn off the pump, open the
+        valve with a key and hold a cup beneath until water comes. Then check the pressure of
+        the boiler. Curtains before a radiator waste heat.""",
     "tap": """A dripping tap has a worn washer. Shut the water off below the sink, unscrew the
         handle and take out the valve. A new washer costs a few pence. Limescale on the seat is
         removed with vinegar.""",
-    "drain": """A blocked drain is usually hair and soap. Try a plunger first, with the overflow
-        closed by a wet cloth. Then open the trap under the basin, with a bucket beneath. Strong
-        chemicals harm old pipes.""",
-    "damp": """Mould in the corner of a bedroom comes from moist air on a cold wall. Air the room
-        twice a day with the windows wide open. Keep wardrobes a hand from the wall. Wipe the
-        black spots away with alcohol and wear gloves.""",
-    "painting": """Before painting a room, fill the holes, sand the walls and wash off grease. Tape
-        the skirting. Begin with the ceiling and cut in the corners with a brush. Two thin coats
-        cover better than a thick one.""",
-    "shelf": """To hang a shelf on plasterboard, find the studs with a magnet. Drill a narrow hole
-        and use long screws. Where there is no stud, a hollow-wall plug carries about ten
+    "drain": """A blocked drain is usually hair and soap. Try a plunger first, with the
+        overflow closed by a wet cloth. Then open the trap under the basin, with a bucket
+        beneath. Strong chemicals harm old pipes.""",
+    "damp": """Mould in the corner of a bedroom comes from moist air on a cold wall. Air the
+        room twice a day with the windows wide open. Keep wardrobes a hand from the wall. Wipe
+        the black spots away with alcohol and wear gloves.""",
+    "painting": """Before painting a room, fill the holes, sand the walls and wash off grease.
+        Tape the skirting. Begin with the ceiling and cut in the corners with a brush. Two thin
+        coats cover better than a thick one.""",
+    "shelf": """To hang a shelf on plasterboard, find the studs with a magnet. Drill a narrow
+        hole and use long screws. Where there is no stud, a hollow-wall plug carries about ten
         kilograms. A spirit level keeps the books from sliding.""",
-    "moths": """Holes in woollen jumpers are the work of clothes moths. The larvae die in the freezer
-        within a week. Wash or brush wool before storing it in tight bags. Cedar and lavender
-        only discourage them.""",
-    "stains": """Red wine on a tablecloth comes out when it is treated at once. Dab it, sprinkle salt
-        and rinse with sparkling water. Blood wants cold water, grease wants washing-up liquid.
-        Heat fixes most stains for ever.""",
-    "knitting": """Beginners knit a scarf with thick wool and large needles. Cast on thirty stitches
-        and knit every row. A dropped stitch is caught with a crochet hook. Loose edges come from
-        pulling the first stitch too little.""",
-    "sleep": """People who lie awake at night should keep regular hours and a dark, cool bedroom.
-        Coffee after lunch and bright screens before bed delay sleep. Rise and read something dull
-        when sleep does not come. Long naps make the next night worse.""",
-    "running": """New runners should walk and run by turns for the first weeks. Pain along the shin
-        comes from too many kilometres too soon. Shoes wear out after eight hundred kilometres.
-        One day of rest between runs lets tendons recover.""",
-    "back": """An aching back after a day at a desk asks for movement. Stand up each half hour, set
-        the screen level with the eyes and let the feet rest on the floor. Strong muscles of the
-        trunk protect the spine. See a doctor when a leg turns numb.""",
-    "hiking": """For a walk in the mountains pack a map, a rain jacket and more water than seems
-        needed. Start early, because thunderstorms come in the afternoon. Blisters are prevented
-        by dry socks. Tell someone which path was chosen.""",
-    "tent": """Pitch a tent on level ground away from hollows where rain gathers. Peg the windward
-        side first. Drops inside the tent are breath that condensed, so leave the vents open. Dry
-        the tent at home before it is packed away.""",
-    "stars": """A pair of binoculars shows the moons of Jupiter and the craters of our own moon. Let
-        the eyes adapt to the dark for half an hour and use a red lamp. Summer nights without
-        moon are best for the Milky Way. Street lamps hide faint stars.""",
-    "camera": """Blurred photographs of children come from a slow shutter. Choose a five-hundredth of
-        a second and let the camera raise its sensitivity. In dim rooms open the aperture wide.
-        Turn the flash to the ceiling for soft light.""",
-    "guitar": """A guitar goes out of tune when strings are new or the room gets dry. Tune upward to
-        each note. Sore fingertips harden within a month. Learn three chords and change between
-        them slowly before playing songs.""",
-    "passwords": """Use a different long password for every account and let a manager remember them.
-        A second factor stops thieves who learned the password. Beware of letters that ask to log
-        in at once. Write the main password on paper and lock it away.""",
+    "moths": """Holes in woollen jumpers are the work of clothes moths. The larvae die in the
+        freezer within a week. Wash or brush wool before storing it in tight bags. Cedar and
+        lavender only discourage them.""",
+    "stains": """Red wine on a tablecloth comes out when it is treated at once. Dab it,
+        sprinkle salt and rinse with sparkling water. Blood wants cold water, grease wants
+        washing-up liquid. Heat fixes most stains for ever.""",
+    "knitting": """Beginners knit a scarf with thick wool and large needles. Cast on thirty
+        stitches and knit every row. A dropped stitch is caught with a crochet hook. Loose
+        edges come from pulling the first stitch too little.""",
+    "sleep": """People who lie awake at night should keep regular hours and a dark, cool
+        bedroom. Coffee after lunch and bright screens before bed delay sleep. Rise and read
+        something dull when sleep does not come. Long naps make the next night worse.""",
+    "running": """New runners should walk and run by turns for the first weeks. Pain along the
+        shin comes from too many kilometres too soon. Shoes wear out after eight hundred
+        kilometres. One day of rest between runs lets tendons recover.""",
+    "back": """An aching back after a day at a desk asks for movement. Stand up each half hour,
+        set the screen level with the eyes and let the feet rest on the floor. Strong muscles
+        of the trunk protect the spine. See a doctor when a leg turns numb.""",
+    "hiking": """For a walk in the mountains pack a map, a rain jacket and more water than
+        seems needed. Start early, because thunderstorms come in the afternoon. Blisters are
+        prevented by dry socks. Tell someone which path was chosen.""",
+    "tent": """Pitch a tent on level ground away from hollows where rain gathers. Peg the
+        windward side first. Drops inside the tent are breath that condensed, so leave the
+        vents open. Dry the tent at home before it is packed away.""",
+    "stars": """A pair of binoculars shows the moons of Jupiter and the craters of our own
+        moon. Let the eyes adapt to the dark for half an hour and use a red lamp. Summer nights
+        without moon are best for the Milky Way. Street lamps hide faint stars.""",
+    "camera": """Blurred photographs of children come from a slow shutter. Choose a five-
+        hundredth of a second and let the camera raise its sensitivity. In dim rooms open the
+        aperture wide. Turn the flash to the ceiling for soft light.""",
+    "guitar": """A guitar goes out of tune when strings are new or the room gets dry. Tune
+        upward to each note. Sore fingertips harden within a month. Learn three chords and
+        change between them slowly before playing songs.""",
+    "passwords": """Use a different long password for every account and let a manager remember
+        them. A second factor stops thieves who learned the password. Beware of letters that
+        ask to log in at once. Write the main password on paper and lock it away.""",
 }
 
 QUESTIONS: Sequence[tuple[str, dict[str, int]]] = (
-    ("our bread dough did not rise overnight although everything was fresh and the kitchen felt warm",
+    ("our bread dough did not rise overnight although it was fresh and the kitchen felt warm",
      {"sourdough": 2, "pizza": 1}),
     ("which temperature or stone helps me bake at home so the bottom is crisp instead of soggy",
      {"pizza": 2}),
@@ -157,7 +158,7 @@ QUESTIONS: Sequence[tuple[str, dict[str, int]]] = (
      {"greenhouse": 2, "tomatoes": 1}),
     ("animals visit our garden after dusk which of them would steal eggs or eat cooked leftovers",
      {"hens": 2, "compost": 1}),
-    ("saving electricity at home which machines and rooms lose warmth through leaking doors or behind curtains",
+    ("saving electricity which machines and rooms lose warmth through leaking doors or curtains",
      {"fridge": 2, "radiator": 2}),
     ("our young dog still leaves a puddle on the carpet each night what can we teach it",
      {"puppy": 2}),
@@ -171,7 +172,7 @@ QUESTIONS: Sequence[tuple[str, dict[str, int]]] = (
      {"radiator": 2}),
     ("black mould appears behind the wardrobe in our bedroom every winter how should we air it",
      {"damp": 2}),
-    ("someone spilled red wine over grandmother's white tablecloth is there any hope of rescuing it",
+    ("someone spilled red wine over my grandmother's tablecloth is there any hope of rescuing it",
      {"stains": 2}),
     ("how can an exhausted person fall asleep faster instead of lying awake half of the night",
      {"sleep": 2}),
@@ -215,7 +216,9 @@ def ask(client: JsonClient, question: str, **options: object) -> tuple[str, list
 
 
 def gain(grades: Sequence[int]) -> float:
-    return sum((2**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades[:RANKS]))
+    return sum(
+        (2.0**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades[:RANKS])
+    )
 
 
 def ndcg(found: Sequence[str], judged: dict[str, int]) -> float:

@@ -135,6 +135,10 @@ static void test_phrases_that_overlap_are_one_mark(void **state)
                         "zero [one two three] four");
     assert_string_equal(excerpt(fixture, "two \"one two three\"", "zero one two three four"),
                         "zero [one two three] four");
+    assert_string_equal(excerpt(fixture, "\"one two three\" \"two three\"", "zero one two three"),
+                        "zero [one two three]");
+    assert_string_equal(excerpt(fixture, "\"two three\" \"one two three\"", "zero one two three"),
+                        "zero [one two three]");
     assert_string_equal(excerpt(fixture, "\"a b a b\"", "b a b a b a b c"), "b [a b a b a b] c");
 }
 
@@ -146,6 +150,7 @@ static void test_blanks_become_one(void **state)
         "one [two three] four");
     assert_string_equal(excerpt(fixture, "x", " \n\t "), "");
     assert_string_equal(excerpt(fixture, "x", ""), "");
+    assert_int_equal(make(fixture, TOME_LANGUAGE_ENGLISH, "x", BH_STR_NONE).text.size, 0);
 }
 
 static void test_marks_count_characters(void **state)
