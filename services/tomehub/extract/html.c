@@ -24,6 +24,8 @@ struct html {
     unsigned preformatted; /* open <pre> elements */
     unsigned heading;      /* level of the open heading, else 0 */
     bool in_title;
+    unsigned raised_from;  /* depth of the open <sup>; 0: none */
+    unsigned link_from;    /* depth of the open link to a place in a document; 0: none */
     bool in_row;           /* a cell of this row has been written */
     struct bh_buf caption; /* of the open heading or <title> */
     unsigned list_depth;
@@ -87,6 +89,22 @@ static bool is_hidden(const xmlChar **const attributes)
     }
     return contains(attribute(attributes, "epub:type"), BH_STR("noteref")) ||
            contains(attribute(attributes, "role"), BH_STR("doc-noteref"));
+}
+
+/* A raised link, or something raised in a link, is the mark of a note: "word12" helps no search. */
+static bool is_note_mark(struct html *const html, const struct bh_str name,
+                         const xmlChar **const attributes)
+{
+    if (bh_str_equal(name, BH_STR("sup"))) {
+        if (html->raised_from == 0)
+            html->raised_from = html->depth;
+        return html->link_from > 0;
+    }
+    if (!bh_str_equal(name, BH_STR("a")) || !contains(attribute(attributes, "href"), BH_STR("#")))
+        return false;
+    if (html->link_from == 0)
+        html->link_from = html->depth;
+    return html->raised_from > 0;
 }
 
 /* --- elements --------------------------------------------------------------------------------- */
@@ -216,7 +234,7 @@ static void on_start(void *const argument, const xmlChar *const name,
         html->skipped_from = html->depth;
         return;
     }
-    if (is_hidden(attributes)) {
+    if (is_hidden(attributes) || is_note_mark(html, str_of(name), attributes)) {
         html->skipped_from = html->depth;
         return;
     }
@@ -274,6 +292,10 @@ static void on_end(void *const argument, const xmlChar *const name)
         end_element(html, str_of(name));
     else if (html->skipped_from >= html->depth)
         html->skipped_from = 0;
+    if (html->raised_from >= html->depth)
+        html->raised_from = 0;
+    if (html->link_from >= html->depth)
+        html->link_from = 0;
     html->depth -= html->depth > 0;
 }
 

@@ -39,6 +39,23 @@ static void what_is_not_for_reading_goes(void **state)
         "word and \u6F22");
 }
 
+static void marks_of_notes_go(void **state)
+{
+    (void)state;
+    expect_text(
+        "<p>treaty<sup><a href=\"#n1\">1</a></sup> of<a href='n.xhtml#x'><sup>[2]</sup></a> "
+        "x<sup>2</sup> and <a href='#far'>a link</a> stay",
+        "treaty of x2 and a link stay");
+}
+
+static void xhtml_is_understood(void **state)
+{
+    (void)state;
+    expect_text("<html xmlns='http://www.w3.org/1999/xhtml'><head><script src='x'/><title/>"
+                "</head><body><a id='x'/>one<p/><span/>two<br/>three</body></html>",
+                "one\n\ntwo\nthree");
+}
+
 static void tables_and_lists_are_readable(void **state)
 {
     (void)state;
@@ -151,6 +168,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_paragraphs),
         cmocka_unit_test(what_is_not_for_reading_goes),
+        cmocka_unit_test(marks_of_notes_go),
+        cmocka_unit_test(xhtml_is_understood),
         cmocka_unit_test(tables_and_lists_are_readable),
         cmocka_unit_test(headings_begin_chapters),
         cmocka_unit_test(the_declared_encoding_counts),
