@@ -24,6 +24,16 @@
 
 struct tome_analyzer; /* opaque */
 
+/* In the index a stem is written behind its language's letter and a point ("b.hous"), so that the
+ * stems of different languages never meet, nor a stem and a form. */
+#define TOME_STEM_TAG_SIZE 2
+static inline void tome_stem_tag(const enum tome_language language,
+                                 char ret_tag[TOME_STEM_TAG_SIZE])
+{
+    ret_tag[0] = (char)('a' + (int)language);
+    ret_tag[1] = '.';
+}
+
 struct tome_token {
     size_t start, end;  /* byte range in the text */
     struct bh_str form; /* valid until the next token of this analyzer */

@@ -114,6 +114,8 @@ static uint32_t analyse(struct tome_analyzer *const analyzer, const enum tome_la
                         int *const ret_result)
 {
     uint32_t count = 0;
+    char tag[TOME_STEM_TAG_SIZE];
+    tome_stem_tag(language, tag);
     struct tome_token token;
     tome_analyzer_begin(analyzer, text);
     while (tome_analyzer_next(analyzer, &token)) {
@@ -125,8 +127,10 @@ static uint32_t analyse(struct tome_analyzer *const analyzer, const enum tome_la
         if (words != NULL && is_vocabulary(token.form) && set_add(words, forms->data, span) < 0)
             *ret_result = BH_ENOMEM;
         const struct bh_str stem = tome_analyzer_stem(analyzer, &token, language);
-        if (!bh_str_equal(stem, token.form))
+        if (!bh_str_equal(stem, token.form)) {
+            bh_buf_append(stems, tag, sizeof(tag));
             append_word(stems, stem);
+        }
     }
     return count;
 }

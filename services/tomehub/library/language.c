@@ -411,6 +411,8 @@ enum tome_language tome_language_detect(struct bh_str text)
     tome_analyzer_begin(analyzer, text);
     while (tome_analyzer_next(analyzer, &token)) {
         word_count++;
+        if (token.form.size == 1)
+            continue; /* a letter by itself tells little: l', -s, (a) */
         for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++)
             found[i] += tome_language_is_stop_word((enum tome_language)i, token.form);
     }

@@ -85,29 +85,20 @@ static struct bh_str copy_text(struct parser *const parser, const struct bh_str 
 static void set_stems(struct parser *const parser, const struct tome_token *const token,
                       struct tome_query_word *const word)
 {
-    struct bh_str stems[TOME_LANGUAGE_COUNT];
-    size_t count = 0;
-    for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++) {
-        if ((parser->languages >> i & 1) == 0)
-            continue;
-        const struct bh_str stem = tome_analyzer_stem(parser->analyzer, token,
-                                                      (enum tome_language)i);
-        bool is_known = bh_str_equal(stem, word->form);
-        for (size_t j = 0; j < count && !is_known; j++)
-            is_known = bh_str_equal(stem, stems[j]);
-        if (!is_known)
-            stems[count++] = copy_text(parser, stem);
-    }
-    if (count == 0)
-        return;
-    struct bh_str *const copy = bh_arena_calloc(parser->arena, count, sizeof(*copy));
-    if (copy == NULL) {
+    const size_t count = (size_t)__builtin_popcount(parser->languages);
+    struct tome_query_stem *const stems = bh_arena_calloc(parser->arena, count + 1, sizeof(*stems));
+    if (stems == NULL) {
         parser->out_of_memory = true;
         return;
     }
-    memcpy(copy, stems, count * sizeof(*copy));
-    word->stems = copy;
-    word->stem_count = count;
+    for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++) {
+        if ((parser->languages >> i & 1) == 0)
+            continue;
+        const enum tome_language language = (enum tome_language)i;
+        const struct bh_str stem = tome_analyzer_stem(parser->analyzer, token, language);
+        stems[word->stem_count++] = (struct tome_query_stem){ language, copy_text(parser, stem) };
+    }
+    word->stems = stems;
 }
 
 static void set_word(struct parser *const parser, const struct tome_token *const token,
@@ -260,7 +251,9 @@ static void read_operand(struct parser *const parser)
 {
     struct operand operand = { 0 };
     const struct bh_str text = parser->text;
-    if (text.data[parser->offset] == '-') {
+    /* -word, but not --option. */
+    if (text.data[parser->offset] == '-' &&
+        (parser->offset + 1 >= text.size || text.data[parser->offset + 1] != '-')) {
         operand.negated = true;
         parser->offset++;
         if (is_word_end(text, parser->offset))

@@ -27,9 +27,14 @@ enum tome_query_field {
     TOME_QUERY_BOOK
 };
 
+struct tome_query_stem {
+    enum tome_language language;
+    struct bh_str text;
+};
+
 struct tome_query_word {
     struct bh_str form;
-    const struct bh_str *stems; /* those that differ from the form, each once */
+    const struct tome_query_stem *stems; /* one for each language asked for; none if exact */
     size_t stem_count;
     struct bh_str source; /* as typed, in the query */
 };

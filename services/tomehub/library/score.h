@@ -11,6 +11,10 @@
 #define TOME_SCORE_HEADING 0.5
 #define TOME_SCORE_TITLE 1.0
 #define TOME_SCORE_AUTHOR 0.5
+#define TOME_SCORE_OTHER_FORM 0.75 /* of an occurrence: another form of the word than was typed */
+#define TOME_SCORE_NEAR 0.25       /* of the lesser weight: two words side by side */
+#define TOME_SCORE_REVERSED 0.5    /* of that: in the other order */
+#define TOME_SCORE_NEAR_WORDS 8    /* farther apart is not near */
 
 /* A chunk's length in words as one byte: steps of about 4.4%, up to 65,535 words. */
 uint8_t tome_score_length_code(uint32_t words);

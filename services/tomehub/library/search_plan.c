@@ -1,23 +1,59 @@
 #include "library/search_plan.h"
 
+#include "bulkhead/base/assert.h"
+
 #define EXPRESSION_MAX (1U << 20)
+
+/* Of the library's chunks: a language with fewer is not looked for in queries; one with so many is
+ * taken for granted. */
+#define PERCENT_SEEN 5
+#define PERCENT_MAIN 66
 #define INSTANT_CHARACTERS_MIN 3 /* from so many on, the word being typed is a prefix */
 
 /* ---- Plan ---- */
 
-static bool is_stop_word(const struct tome_query_term *const term, const uint32_t languages)
+static bool is_stop_word(const struct tome_query_term *const term,
+                         const enum tome_language language)
 {
-    if (term->quoted || term->prefix || term->word_count != 1)
-        return false;
-    for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++)
-        if ((languages >> i & 1) != 0 &&
-            tome_language_is_stop_word((enum tome_language)i, term->words[0].form))
-            return true;
-    return false;
+    return !term->quoted && !term->prefix && term->word_count == 1 &&
+           tome_language_is_stop_word(language, term->words[0].form);
+}
+
+static size_t count_stop_words(const struct tome_query *const query,
+                               const enum tome_language language)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < query->clause_count; i++)
+        for (size_t j = 0; j < query->clauses[i].term_count; j++)
+            count += is_stop_word(&query->clauses[i].terms[j], language);
+    return count;
+}
+
+enum tome_language tome_plan_language(const struct tome_query *const query,
+                                      const int64_t language_chunks[TOME_LANGUAGE_COUNT])
+{
+    int64_t total = 0;
+    int best = TOME_LANGUAGE_NONE;
+    size_t best_count = 0;
+    for (int i = TOME_LANGUAGE_NONE; i < TOME_LANGUAGE_COUNT; i++)
+        total += language_chunks[i];
+    for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++) {
+        if (language_chunks[i] * 100 < total * PERCENT_SEEN || language_chunks[i] == 0)
+            continue;
+        const size_t count = count_stop_words(query, (enum tome_language)i);
+        if (count > best_count ||
+            (count == best_count && language_chunks[i] > language_chunks[best])) {
+            best = i;
+            best_count = count;
+        }
+    }
+    /* One common word may be a word of another language: "car" is French for "because". */
+    const bool is_main = language_chunks[best] * 100 >= total * PERCENT_MAIN;
+    return best_count >= 2 || is_main ? (enum tome_language)best : TOME_LANGUAGE_NONE;
 }
 
 static void add_clause(struct tome_plan *const plan, const struct tome_query_clause *const clause,
-                       const uint32_t languages)
+                       const enum tome_language language)
 {
     struct tome_plan_clause *const planned = &plan->clauses[plan->clause_count++];
     *planned = (struct tome_plan_clause){ .is_negated = clause->negated };
@@ -31,19 +67,19 @@ static void add_clause(struct tome_plan *const plan, const struct tome_query_cla
             .is_chunk = term->field == TOME_QUERY_ANY,
             .is_negated = clause->negated,
             .is_stop = !clause->negated && clause->term_count == 1 &&
-                       term->field == TOME_QUERY_ANY && is_stop_word(term, languages),
+                       term->field == TOME_QUERY_ANY && is_stop_word(term, language),
         };
     }
     planned->is_relaxable = is_plain;
     planned->is_demanded = !clause->negated && !plan->leaves[plan->leaf_count - 1].is_stop;
 }
 
-void tome_plan_make(const struct tome_query *const query, const uint32_t languages,
+void tome_plan_make(const struct tome_query *const query, const enum tome_language language,
                     struct tome_plan *const ret_plan)
 {
     *ret_plan = (struct tome_plan){ 0 };
     for (size_t i = 0; i < query->clause_count; i++)
-        add_clause(ret_plan, &query->clauses[i], languages);
+        add_clause(ret_plan, &query->clauses[i], language);
 
     bool has_telling = false;
     for (size_t i = 0; i < ret_plan->leaf_count; i++) {
@@ -55,11 +91,32 @@ void tome_plan_make(const struct tome_query *const query, const uint32_t languag
     /* "to be or not to be": with nothing but common words, they are what is meant. */
     for (size_t i = 0; i < ret_plan->leaf_count && !has_telling; i++)
         ret_plan->leaves[i].is_stop = false;
+    int previous = -1;
+    for (size_t i = 0; i < ret_plan->leaf_count; i++) {
+        struct tome_leaf *const leaf = &ret_plan->leaves[i];
+        leaf->previous = previous;
+        if (leaf->is_chunk && !leaf->is_negated && !leaf->is_stop)
+            previous = (int)i;
+    }
     for (size_t i = 0; i < ret_plan->clause_count; i++) {
         struct tome_plan_clause *const clause = &ret_plan->clauses[i];
         clause->is_demanded = clause->is_demanded || (!has_telling && !clause->is_negated);
         ret_plan->word_clause_count += clause->is_relaxable && clause->is_demanded;
     }
+}
+
+bool tome_plan_relax(struct tome_plan *const plan)
+{
+    bool has_changed = false;
+    for (size_t i = 0; i < plan->clause_count; i++) {
+        struct tome_plan_clause *const clause = &plan->clauses[i];
+        bool is_chunk = !clause->is_negated;
+        for (uint64_t rest = clause->leaves; rest != 0; rest &= rest - 1)
+            is_chunk = is_chunk && plan->leaves[__builtin_ctzll(rest)].is_chunk;
+        has_changed = has_changed || (is_chunk && !clause->is_relaxable);
+        clause->is_relaxable = clause->is_relaxable || is_chunk;
+    }
+    return has_changed;
 }
 
 /* ---- Expressions ---- */
@@ -75,14 +132,12 @@ void tome_expression_fini(struct tome_expression *const expression)
     bh_buf_fini(&expression->text);
 }
 
-static bool add_phrase(struct tome_expression *const expression, const size_t leaf,
-                       const bool is_stem)
+static void add_phrase(struct tome_expression *const expression, const size_t leaf,
+                       const enum tome_phrase_kind kind)
 {
-    if (expression->phrase_count == TOME_PLAN_PHRASES_MAX)
-        return false;
+    bh_assert(expression->phrase_count < TOME_PLAN_PHRASES_MAX);
     expression->phrases[expression->phrase_count++] =
-        (struct tome_plan_phrase){ .leaf = (uint8_t)leaf, .is_stem = is_stem };
-    return true;
+        (struct tome_plan_phrase){ .leaf = (uint8_t)leaf, .kind = (uint8_t)kind };
 }
 
 /* A word that has only just been begun stands for too many to be of use: in chunks it is taken as it is. */
@@ -108,25 +163,52 @@ static void append_forms(struct bh_buf *const buf, const struct tome_query_term 
     bh_buf_append_str(buf, as_prefix ? BH_STR("\"*") : BH_STR("\""));
 }
 
-/* A single word is a form or a stem, wherever it stands; phrases and prefixes are of forms only. */
+/* Whether an earlier stem of the word is the same text. */
+static bool is_repeated_stem(const struct tome_query_word *const word, const size_t stem)
+{
+    for (size_t i = 0; i < stem; i++)
+        if (bh_str_equal(word->stems[i].text, word->stems[stem].text))
+            return true;
+    return false;
+}
+
+static void append_stems(struct tome_expression *const expression, const size_t leaf,
+                         const struct tome_query_word *const word)
+{
+    struct bh_buf *const text = &expression->text;
+    for (size_t i = 0; i < word->stem_count; i++) {
+        const struct tome_query_stem *const stem = &word->stems[i];
+        const bool is_form = bh_str_equal(stem->text, word->form);
+        char tag[TOME_STEM_TAG_SIZE];
+        tome_stem_tag(stem->language, tag);
+        bh_buf_append_str(text, BH_STR(" OR \""));
+        bh_buf_append(text, tag, sizeof(tag));
+        bh_buf_append_str(text, stem->text);
+        bh_buf_append_byte(text, '"');
+        add_phrase(expression, leaf, is_form ? TOME_PHRASE_VARIANT : TOME_PHRASE_STEM);
+        if (is_form || is_repeated_stem(word, i))
+            continue;
+        bh_buf_append_str(text, BH_STR(" OR \""));
+        bh_buf_append_str(text, stem->text);
+        bh_buf_append_byte(text, '"');
+        add_phrase(expression, leaf, TOME_PHRASE_STEM_FORM);
+    }
+}
+
+/* A single word is looked for by form and stems; phrases and prefixes by forms, which stand in body
+ * and heading. */
 static void append_leaf(struct tome_expression *const expression,
                         const struct tome_plan *const plan, const size_t leaf, const bool in_books)
 {
     struct bh_buf *const text = &expression->text;
     const struct tome_query_term *const term = plan->leaves[leaf].term;
-    const bool forms_only = term->quoted || term->prefix || term->word_count > 1;
     bh_buf_append_byte(text, '(');
-    if (forms_only && !in_books)
+    if ((term->quoted || term->prefix || term->word_count > 1) && !in_books)
         bh_buf_append_str(text, BH_STR("{body heading}:"));
     append_forms(text, term, term->prefix && (in_books || !is_just_begun(term)));
-    add_phrase(expression, leaf, false);
-    for (size_t i = 0; term->word_count == 1 && i < term->words[0].stem_count; i++) {
-        if (!add_phrase(expression, leaf, true))
-            break;
-        bh_buf_append_str(text, BH_STR(" OR \""));
-        bh_buf_append_str(text, term->words[0].stems[i]);
-        bh_buf_append_byte(text, '"');
-    }
+    add_phrase(expression, leaf, TOME_PHRASE_FORM);
+    if (term->word_count == 1)
+        append_stems(expression, leaf, &term->words[0]);
     bh_buf_append_byte(text, ')');
 }
 

@@ -10,12 +10,13 @@
 /* Columns of chunks_fts. */
 enum { TOME_COLUMN_BODY, TOME_COLUMN_STEMS, TOME_COLUMN_HEADING };
 
-#define TOME_PLAN_PHRASES_MAX 512
+#define TOME_PLAN_PHRASES_MAX (TOME_QUERY_TERMS_MAX * (2 * TOME_LANGUAGE_COUNT))
 
 struct tome_leaf {
     const struct tome_query_term *term;
     bool is_chunk; /* looked for in chunks (and titles); else a field of the book */
     bool is_negated;
+    int previous;  /* the scored leaf before it in the query, or -1 */
     bool is_stop;  /* one of the commonest words: never demanded, not scored */
     int64_t count; /* chunks that hold it */
     double weight; /* how telling it is (idf); 0 when it is not scored */
@@ -38,10 +39,18 @@ struct tome_plan {
     bool has_negated_chunk;
 };
 
-/* One phrase of an FTS5 expression: the leaf it stands for. */
+/* What a phrase of an FTS5 expression finds of its leaf. */
+enum tome_phrase_kind {
+    TOME_PHRASE_FORM,      /* the word or phrase as typed */
+    TOME_PHRASE_STEM,      /* words with its stem (the word as typed among them) */
+    TOME_PHRASE_STEM_FORM, /* the stem, being a word itself */
+    TOME_PHRASE_VARIANT,   /* words with its stem, the word as typed being the stem */
+    TOME_PHRASE_KINDS
+};
+
 struct tome_plan_phrase {
     uint8_t leaf;
-    bool is_stem;
+    uint8_t kind;
 };
 
 struct tome_expression {
@@ -50,8 +59,17 @@ struct tome_expression {
     size_t phrase_count;
 };
 
-/* `languages`: of the library, whose commonest words are not demanded. */
-void tome_plan_make(const struct tome_query *query, uint32_t languages, struct tome_plan *ret_plan);
+/* `language`: whose commonest words are not demanded. */
+void tome_plan_make(const struct tome_query *query, enum tome_language language,
+                    struct tome_plan *ret_plan);
+
+/* The language a query is most likely in, by its commonest words and what the library holds: chunks
+ * by language. NONE: not clear. */
+enum tome_language tome_plan_language(const struct tome_query *query,
+                                      const int64_t language_chunks[TOME_LANGUAGE_COUNT]);
+
+/* Makes phrases and prefixes as little demanded as plain words. False: there are none. */
+bool tome_plan_relax(struct tome_plan *plan);
 
 void tome_expression_init(struct tome_expression *expression);
 void tome_expression_fini(struct tome_expression *expression);

@@ -396,11 +396,11 @@ static int scan_for_some(struct tome_search_run *const run, struct bh_error *con
     return result == 0 ? tome_scan_add_books(&run->scan, reterr) : result;
 }
 
-/* Hits that are next to nothing for so many words: a long question is rarely answered by the one
- * chunk that happens to hold all of its words. */
+/* Fewer hits than these are next to nothing for so many words: a question of many words is rarely
+ * answered by the one chunk that happens to hold them all. */
 static int64_t hits_enough(const size_t word_clause_count)
 {
-    return word_clause_count < 2 ? 0 : word_clause_count < 4 ? 1 : word_clause_count < 6 ? 5 : 10;
+    return word_clause_count < 2 ? 0 : word_clause_count == 2 ? 1 : 10;
 }
 
 /* ---- The run ---- */
@@ -422,10 +422,14 @@ static int prepare(struct tome_search_run *const run, const struct bh_str text,
     tome_expression_init(&run->any);
     run->text = text;
     run->allowed_count = 0;
-    if (tome_query_parse(run->search->analyzer, text, run->search->languages, run->request->instant,
-                         run->arena, &run->query) < 0)
+    const int64_t *const language_chunks = run->search->language_chunks;
+    uint32_t languages = 0;
+    for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++)
+        languages |= language_chunks[i] > 0 ? UINT32_C(1) << i : 0;
+    if (tome_query_parse(run->search->analyzer, text, languages, run->request->instant, run->arena,
+                         &run->query) < 0)
         return no_memory(reterr);
-    tome_plan_make(&run->query, run->search->languages, &run->plan);
+    tome_plan_make(&run->query, tome_plan_language(&run->query, language_chunks), &run->plan);
     if (tome_scan_init(&run->scan, run->session, run->search, &run->plan, run->keep) < 0)
         return no_memory(reterr);
     run->scan.has_bound = run->has_bound;
@@ -451,8 +455,13 @@ static int search_all(struct tome_search_run *const run, const struct bh_str tex
 static int search_some(struct tome_search_run *const run, const struct bh_str text,
                        struct bh_error *const reterr)
 {
-    const int result = text.data != run->text.data ? prepare(run, text, reterr) : 0;
-    return result == 0 ? scan_for_some(run, reterr) : result;
+    int result = text.data != run->text.data ? prepare(run, text, reterr) : 0;
+    if (result == 0)
+        result = scan_for_some(run, reterr);
+    /* Not even what was quoted is there: then it is not demanded either. */
+    if (result == 0 && run->scan.hit_count == 0 && tome_plan_relax(&run->plan))
+        result = scan_for_some(run, reterr);
+    return result;
 }
 
 /* Few hits: another spelling may have been meant. With none at all it is searched in their stead. */

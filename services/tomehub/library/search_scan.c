@@ -8,16 +8,16 @@
 #include "library/score.h"
 
 #define POINTER_TYPE "tome_scan"
-#define COLUMNS 3
+#define PLACES_MAX 12 /* occurrences of a word that are looked at for nearness */
 
 /* What a row holds of one leaf. */
 struct leaf_hits {
-    uint32_t forms;      /* in the text, as typed */
-    uint32_t stem_forms; /* in the text, equal to the stem */
-    uint32_t stems;      /* in the text, by another word's stem */
+    uint32_t counts[TOME_PHRASE_KINDS]; /* in the text */
+    uint32_t place_count;
+    int places[PLACES_MAX]; /* in the text, of whole words as typed or equal to their stem */
 };
 
-struct row {
+struct tome_scan_row {
     int64_t id;
     uint64_t text_leaves, heading_leaves;
     struct leaf_hits hits[TOME_QUERY_TERMS_MAX]; /* of the leaves in text_leaves */
@@ -111,39 +111,44 @@ static bool enter_book(struct tome_scan *const scan, const int64_t book_id)
     return !book->is_excluded && (scan->with_set_aside || !book->is_set_aside);
 }
 
-static int read_row(const struct tome_scan *const scan, const Fts5ExtensionApi *const api,
-                    Fts5Context *const context, struct row *const ret_row)
+/* Takes in one phrase's occurrences in the row. */
+static int read_phrase(const struct tome_scan *const scan, const Fts5ExtensionApi *const api,
+                       Fts5Context *const context, const size_t index,
+                       struct tome_scan_row *const row)
 {
-    ret_row->text_leaves = ret_row->heading_leaves = 0;
-    for (size_t i = 0; i < scan->expression->phrase_count; i++) {
-        Fts5PhraseIter iterator;
-        int column = 0, position = 0;
-        const int result = api->xPhraseFirst(context, (int)i, &iterator, &column, &position);
-        if (result != SQLITE_OK)
-            return result;
-        if (column < 0)
+    Fts5PhraseIter iterator;
+    int column = 0, position = 0;
+    const int result = api->xPhraseFirst(context, (int)index, &iterator, &column, &position);
+    if (result != SQLITE_OK || column < 0)
+        return result;
+    const struct tome_plan_phrase phrase = scan->expression->phrases[index];
+    const uint64_t bit = UINT64_C(1) << phrase.leaf;
+    struct leaf_hits *const hits = &row->hits[phrase.leaf];
+    if ((row->text_leaves & bit) == 0) {
+        memset(hits->counts, 0, sizeof(hits->counts));
+        hits->place_count = 0;
+    }
+    for (; column >= 0; api->xPhraseNext(context, &iterator, &column, &position)) {
+        if (column == TOME_COLUMN_HEADING) {
+            row->heading_leaves |= bit;
             continue;
-        uint32_t counts[COLUMNS] = { 0 };
-        for (; column >= 0; api->xPhraseNext(context, &iterator, &column, &position))
-            if (column < COLUMNS)
-                counts[column]++;
-        const struct tome_plan_phrase phrase = scan->expression->phrases[i];
-        const uint64_t bit = UINT64_C(1) << phrase.leaf;
-        if (counts[TOME_COLUMN_HEADING] > 0)
-            ret_row->heading_leaves |= bit;
-        if (counts[TOME_COLUMN_BODY] + counts[TOME_COLUMN_STEMS] == 0)
-            continue;
-        struct leaf_hits *const hits = &ret_row->hits[phrase.leaf];
-        if ((ret_row->text_leaves & bit) == 0)
-            *hits = (struct leaf_hits){ 0 };
-        ret_row->text_leaves |= bit;
-        hits->stems += counts[TOME_COLUMN_STEMS];
-        if (phrase.is_stem)
-            hits->stem_forms += counts[TOME_COLUMN_BODY];
-        else
-            hits->forms += counts[TOME_COLUMN_BODY];
+        }
+        row->text_leaves |= bit;
+        hits->counts[phrase.kind]++;
+        if (column == TOME_COLUMN_BODY && hits->place_count < PLACES_MAX)
+            hits->places[hits->place_count++] = position;
     }
     return SQLITE_OK;
+}
+
+static int read_row(const struct tome_scan *const scan, const Fts5ExtensionApi *const api,
+                    Fts5Context *const context, struct tome_scan_row *const row)
+{
+    row->text_leaves = row->heading_leaves = 0;
+    int result = SQLITE_OK;
+    for (size_t i = 0; i < scan->expression->phrase_count && result == SQLITE_OK; i++)
+        result = read_phrase(scan, api, context, i, row);
+    return result;
 }
 
 static bool satisfies(const struct tome_scan *const scan, const uint64_t leaves)
@@ -175,10 +180,19 @@ static float length_factor(struct tome_scan *const scan, const int64_t id)
     return ordinal < book->length_count ? scan->length_factors[book->lengths[ordinal]] : 1.0F;
 }
 
-/* BM25F. A word's form in the text is also counted by its stem where it has one of its own, so the
- * larger of both is taken. */
-static double score_row(const struct tome_scan *const scan, const struct row *const row,
-                        const double factor)
+/* How often a word stands in the text: as typed, and a little less for its other forms. */
+static double word_frequency(const struct leaf_hits *const hits)
+{
+    const uint32_t forms = hits->counts[TOME_PHRASE_FORM], stems = hits->counts[TOME_PHRASE_STEM];
+    /* The word as typed is among those with its stem, unless the chunk is in another language. */
+    const uint32_t others = (stems > forms ? stems - forms : 0) +
+                            hits->counts[TOME_PHRASE_STEM_FORM] + hits->counts[TOME_PHRASE_VARIANT];
+    return (double)forms + TOME_SCORE_OTHER_FORM * (double)others;
+}
+
+/* BM25F. `factor`: what an occurrence counts in a text of this length. */
+static double score_words(const struct tome_scan *const scan, const struct tome_scan_row *const row,
+                          const double factor)
 {
     const struct tome_scan_book *const book = &scan->books[scan->at];
     const uint64_t leaves = row->text_leaves | row->heading_leaves | book->title_leaves |
@@ -187,18 +201,48 @@ static double score_row(const struct tome_scan *const scan, const struct row *co
     for (uint64_t rest = leaves; rest != 0; rest &= rest - 1) {
         const int leaf = __builtin_ctzll(rest);
         const uint64_t bit = UINT64_C(1) << leaf;
-        double frequency = 0.0;
-        if (row->text_leaves & bit) {
-            const struct leaf_hits *const hits = &row->hits[leaf];
-            const uint32_t words = hits->forms > hits->stems ? hits->forms : hits->stems;
-            frequency = factor * (double)(words + hits->stem_forms);
-        }
+        double frequency = row->text_leaves & bit ? factor * word_frequency(&row->hits[leaf]) : 0.0;
         frequency += row->heading_leaves & bit ? TOME_SCORE_HEADING : 0.0;
         frequency += book->title_leaves & bit ? TOME_SCORE_TITLE : 0.0;
         frequency += book->author_leaves & bit ? TOME_SCORE_AUTHOR : 0.0;
         score += scan->plan->leaves[leaf].weight * tome_score_saturate(frequency);
     }
     return score;
+}
+
+/* 1 where `b` stands right behind `a` somewhere, less with every word between them, 0 where they are far apart. */
+static double nearness(const struct leaf_hits *const a, const struct leaf_hits *const b)
+{
+    double best = 0.0;
+    for (uint32_t i = 0; i < a->place_count; i++) {
+        for (uint32_t j = 0; j < b->place_count; j++) {
+            const int distance = b->places[j] - a->places[i];
+            const int span = distance < 0 ? -distance : distance;
+            if (span == 0 || span > TOME_SCORE_NEAR_WORDS)
+                continue;
+            const double value = (distance > 0 ? 1.0 : TOME_SCORE_REVERSED) / (double)span;
+            best = value > best ? value : best;
+        }
+    }
+    return best;
+}
+
+/* Words that follow one another in the query and stand near one another in the text. */
+static double score_nearness(const struct tome_scan *const scan,
+                             const struct tome_scan_row *const row)
+{
+    double score = 0.0;
+    int before = -1;
+    for (uint64_t rest = row->text_leaves; rest != 0; rest &= rest - 1) {
+        const int leaf = __builtin_ctzll(rest);
+        if (before >= 0 && scan->plan->leaves[leaf].previous == before) {
+            const double a = scan->plan->leaves[before].weight;
+            const double b = scan->plan->leaves[leaf].weight;
+            score += (a < b ? a : b) * nearness(&row->hits[before], &row->hits[leaf]);
+        }
+        before = leaf;
+    }
+    return TOME_SCORE_NEAR * score;
 }
 
 static int add_hit(struct tome_scan *const scan, const int64_t id, const double score)
@@ -224,7 +268,7 @@ static int add_hit(struct tome_scan *const scan, const int64_t id, const double 
 
 /* A heading stands with every chunk of its chapter; where nothing but the heading matches, the first
  * of the chapter's chunks is enough. */
-static bool repeats_heading(struct tome_scan *const scan, const struct row *const row)
+static bool repeats_heading(struct tome_scan *const scan, const struct tome_scan_row *const row)
 {
     const bool follows = row->id == scan->last_id + 1 &&
                          row->heading_leaves == scan->last_heading_leaves;
@@ -236,21 +280,22 @@ static bool repeats_heading(struct tome_scan *const scan, const struct row *cons
 static int collect_row(struct tome_scan *const scan, const Fts5ExtensionApi *const api,
                        Fts5Context *const context)
 {
-    struct row row;
-    row.id = api->xRowid(context);
-    if (!enter_book(scan, row.id >> TOME_ORDINAL_BITS))
+    struct tome_scan_row *const row = scan->row;
+    row->id = api->xRowid(context);
+    if (!enter_book(scan, row->id >> TOME_ORDINAL_BITS))
         return SQLITE_OK;
-    const int result = read_row(scan, api, context, &row);
+    const int result = read_row(scan, api, context, row);
     if (result != SQLITE_OK)
         return result;
     const struct tome_scan_book *const book = &scan->books[scan->at];
-    const uint64_t leaves = row.text_leaves | row.heading_leaves | book->title_leaves |
+    const uint64_t leaves = row->text_leaves | row->heading_leaves | book->title_leaves |
                             book->author_leaves | book->field_leaves;
-    if (repeats_heading(scan, &row) || !satisfies(scan, leaves))
+    if (repeats_heading(scan, row) || !satisfies(scan, leaves))
         return SQLITE_OK;
-    const float factor = length_factor(scan, row.id);
+    const double factor = (double)length_factor(scan, row->id);
     if (scan->error == 0)
-        scan->error = add_hit(scan, row.id, score_row(scan, &row, (double)factor));
+        scan->error = add_hit(scan, row->id,
+                              score_words(scan, row, factor) + score_nearness(scan, row));
     return scan->error == 0 ? SQLITE_OK : SQLITE_ABORT;
 }
 
@@ -318,12 +363,14 @@ int tome_scan_init(struct tome_scan *const scan, struct bh_sqlite_session *const
     *scan = (struct tome_scan){ .session = session, .search = search, .plan = plan, .keep = keep };
     tome_score_length_factors(search->average_length, scan->length_factors);
     scan->books = calloc(search->book_count + 1, sizeof(*scan->books));
-    return scan->books == NULL ? BH_ENOMEM : 0;
+    scan->row = malloc(sizeof(*scan->row));
+    return scan->books == NULL || scan->row == NULL ? BH_ENOMEM : 0;
 }
 
 void tome_scan_fini(struct tome_scan *const scan)
 {
     free(scan->books);
+    free(scan->row);
     free(scan->candidates);
 }
 
@@ -382,8 +429,10 @@ int tome_scan_add_book(struct tome_scan *const scan, const size_t book,
         counted->has_first || visible->chunk_count == 0 || !satisfies(scan, leaves))
         return 0;
     scan->at = book;
-    const struct row row = { .id = visible->id << TOME_ORDINAL_BITS };
-    if (add_hit(scan, row.id, score_row(scan, &row, 1.0)) < 0)
+    struct tome_scan_row *const row = scan->row;
+    row->id = visible->id << TOME_ORDINAL_BITS;
+    row->text_leaves = row->heading_leaves = 0;
+    if (add_hit(scan, row->id, score_words(scan, row, 1.0)) < 0)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
     return 0;
 }

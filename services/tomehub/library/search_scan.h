@@ -45,8 +45,9 @@ struct tome_scan {
 
     /* of the pass at hand */
     const struct tome_expression *expression;
-    bool with_set_aside; /* whether books set aside count in this pass */
-    size_t at;           /* the visible book of the last row */
+    struct tome_scan_row *row; /* room for one */
+    bool with_set_aside;       /* whether books set aside count in this pass */
+    size_t at;                 /* the visible book of the last row */
     int64_t last_id;
     uint64_t last_heading_leaves;
 };

@@ -136,7 +136,7 @@ static int read_visible(struct bh_sqlite_session *const session,
     struct tome_visible_book *books = NULL;
     size_t count = 0, capacity = 0;
     int64_t chunk_count = 0, word_count = 0;
-    uint32_t languages = 0;
+    int64_t language_chunks[TOME_LANGUAGE_COUNT] = { 0 };
     while ((result = tome_search_step(session, statement, reterr)) == 1) {
         const struct tome_visible_book book = {
             .id = sqlite3_column_int64(statement, 0),
@@ -144,7 +144,8 @@ static int read_visible(struct bh_sqlite_session *const session,
         };
         chunk_count += book.chunk_count;
         word_count += sqlite3_column_int64(statement, 2);
-        languages |= 1U << tome_language_from_code(tome_search_column(statement, 3));
+        language_chunks[tome_language_from_code(tome_search_column(statement, 3))] +=
+            book.chunk_count;
         if (append_book(&books, &count, &capacity, &book) < 0) {
             result = no_memory(reterr);
             break;
@@ -165,7 +166,7 @@ static int read_visible(struct bh_sqlite_session *const session,
     search->average_length = chunk_count > 0 && word_count > 0
                                  ? (double)word_count / (double)chunk_count
                                  : 1.0;
-    search->languages = languages;
+    memcpy(search->language_chunks, language_chunks, sizeof(language_chunks));
     memset(search->counted, 0, COUNTED_SLOTS * sizeof(*search->counted));
     return 0;
 }

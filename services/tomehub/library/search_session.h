@@ -23,10 +23,10 @@ struct tome_search_session {
     int64_t owner_id, generation;
     struct tome_visible_book *books; /* by id */
     size_t book_count;
-    int64_t chunk_count;          /* of the visible books */
-    double average_length;        /* of their chunks, words */
-    uint32_t languages;           /* of the visible books, a bit each */
-    struct tome_counted *counted; /* private */
+    int64_t chunk_count;                          /* of the visible books */
+    double average_length;                        /* of their chunks, words */
+    int64_t language_chunks[TOME_LANGUAGE_COUNT]; /* of the visible books */
+    struct tome_counted *counted;                 /* private */
 };
 
 /* The session's, brought up to the owner's generation. In a read transaction. */

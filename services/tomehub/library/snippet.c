@@ -22,15 +22,17 @@ struct matcher {
     const struct tome_plan *plan;
     uint64_t by_first_byte[256];             /* leaves with a form that begins so */
     uint64_t stems_by_first_byte[256];       /* leaves with a stem that begins so */
+    enum tome_language language;             /* of the text */
     uint64_t phrases;                        /* leaves of several words */
     uint32_t progress[TOME_QUERY_TERMS_MAX]; /* of phrases: bit i: words 0…i were just read */
     size_t starts[TOME_QUERY_PHRASE_MAX];    /* of the last tokens */
     size_t token_count;
 };
 
-static void matcher_init(struct matcher *const matcher, const struct tome_plan *const plan)
+static void matcher_init(struct matcher *const matcher, const struct tome_plan *const plan,
+                         const enum tome_language language)
 {
-    *matcher = (struct matcher){ .plan = plan };
+    *matcher = (struct matcher){ .plan = plan, .language = language };
     for (size_t i = 0; i < plan->leaf_count; i++) {
         const struct tome_leaf *const leaf = &plan->leaves[i];
         const uint64_t bit = UINT64_C(1) << i;
@@ -42,7 +44,8 @@ static void matcher_init(struct matcher *const matcher, const struct tome_plan *
             const struct tome_query_word *const word = &leaf->term->words[j];
             matcher->by_first_byte[(unsigned char)word->form.data[0]] |= bit;
             for (size_t k = 0; k < word->stem_count && leaf->term->word_count == 1; k++)
-                matcher->stems_by_first_byte[(unsigned char)word->stems[k].data[0]] |= bit;
+                if (word->stems[k].language == language)
+                    matcher->stems_by_first_byte[(unsigned char)word->stems[k].text.data[0]] |= bit;
         }
     }
 }
@@ -55,15 +58,14 @@ static bool form_matches(const struct tome_query_term *const term, const size_t 
     return is_prefix ? bh_str_starts_with(form, wanted) : bh_str_equal(form, wanted);
 }
 
-static bool stem_matches(const struct tome_query_term *const term, const struct bh_str stem)
+static bool stem_matches(const struct matcher *const matcher, const size_t leaf,
+                         const struct bh_str stem)
 {
-    if (term->quoted || term->word_count > 1)
-        return false;
-    const struct tome_query_word *const word = &term->words[0];
-    bool is_match = bh_str_equal(stem, word->form);
-    for (size_t i = 0; i < word->stem_count && !is_match; i++)
-        is_match = bh_str_equal(stem, word->stems[i]);
-    return is_match;
+    const struct tome_query_word *const word = &matcher->plan->leaves[leaf].term->words[0];
+    for (size_t i = 0; i < word->stem_count; i++)
+        if (word->stems[i].language == matcher->language && bh_str_equal(stem, word->stems[i].text))
+            return true;
+    return false;
 }
 
 /* Whether the token ends the leaf's phrase; `*ret_start`: where the phrase began. */
@@ -83,8 +85,7 @@ static bool phrase_ends(struct matcher *const matcher, const size_t leaf, const 
 
 /* Whether the token matches: the longest phrase, else the first leaf it does, counts. */
 static bool match_token(struct matcher *const matcher, struct tome_analyzer *const analyzer,
-                        const enum tome_language language, const struct tome_token *const token,
-                        struct match *const ret_match)
+                        const struct tome_token *const token, struct match *const ret_match)
 {
     const unsigned char first = (unsigned char)token->form.data[0];
     matcher->starts[matcher->token_count++ % TOME_QUERY_PHRASE_MAX] = token->start;
@@ -105,28 +106,27 @@ static bool match_token(struct matcher *const matcher, struct tome_analyzer *con
         *ret_match = (struct match){ token->start, token->end, (uint8_t)leaf };
     }
     /* Stemming keeps the first letter, so other words need not be stemmed. */
-    const uint64_t stems = (matcher->stems_by_first_byte[first] | singles) & ~matcher->phrases;
+    const uint64_t stems = matcher->stems_by_first_byte[first];
     if (is_match || stems == 0)
         return is_match;
-    const struct bh_str stem = tome_analyzer_stem(analyzer, token, language);
+    const struct bh_str stem = tome_analyzer_stem(analyzer, token, matcher->language);
     for (uint64_t rest = stems; rest != 0 && !is_match; rest &= rest - 1) {
         const size_t leaf = (size_t)__builtin_ctzll(rest);
-        is_match = stem_matches(matcher->plan->leaves[leaf].term, stem);
+        is_match = stem_matches(matcher, leaf, stem);
         *ret_match = (struct match){ token->start, token->end, (uint8_t)leaf };
     }
     return is_match;
 }
 
 static size_t find_matches(struct matcher *const matcher, struct tome_analyzer *const analyzer,
-                           const enum tome_language language, const struct bh_str content,
-                           struct match matches[MATCHES_MAX])
+                           const struct bh_str content, struct match matches[MATCHES_MAX])
 {
     size_t count = 0;
     struct tome_token token;
     tome_analyzer_begin(analyzer, content);
     while (count < MATCHES_MAX && tome_analyzer_next(analyzer, &token)) {
         struct match match;
-        if (!match_token(matcher, analyzer, language, &token, &match))
+        if (!match_token(matcher, analyzer, &token, &match))
             continue;
         /* A phrase takes the place of its words. */
         while (count > 0 && matches[count - 1].start >= match.start)
@@ -287,8 +287,8 @@ int tome_snippet_make(struct tome_analyzer *const analyzer, const enum tome_lang
         content = BH_STR(""); /* an empty column has no address */
     struct matcher matcher;
     struct match matches[MATCHES_MAX];
-    matcher_init(&matcher, plan);
-    const size_t count = find_matches(&matcher, analyzer, language, content, matches);
+    matcher_init(&matcher, plan, language);
+    const size_t count = find_matches(&matcher, analyzer, content, matches);
     size_t begin = 0, end = 0;
     if (count > 0) {
         const struct window window = choose_window(plan, matches, count);
