@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *const data, const size_t size)
     if (!bh_str_is_utf8(rest))
         return 0; /* as the library's chunks are */
     bh_assert(tome_query_parse(analyzer, text, languages, data[0] >> 7, arena, &query) == 0);
-    tome_plan_make(&query, languages, &plan);
+    tome_plan_make(&query, language, &plan);
     bh_assert(tome_snippet_make(analyzer, language, &plan, rest, arena, &snippet) == 0);
     check(&snippet, rest);
     check_page(&snippet, text);

@@ -88,7 +88,7 @@ static void test_negation(void **state)
     (void)state;
     assert_string_equal(parse("whale -white -\"moby dick\" -state-owned"),
                         "(whale) -(white) -('moby_dick') -(state_owned)");
-    assert_string_equal(parse("a - b --c 5-3"), "(a) (b) -(c) (5) (3)");
+    assert_string_equal(parse("a - b --c 5-3"), "(a) (b) (c) (5) (3)");
 }
 
 static void test_prefixes(void **state)

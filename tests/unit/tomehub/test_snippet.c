@@ -40,7 +40,7 @@ static struct tome_snippet make(struct fixture *const fixture, const enum tome_l
     assert_int_equal(tome_query_parse(fixture->analyzer, bh_str_from(text), languages, false,
                                       fixture->arena, &query),
                      0);
-    tome_plan_make(&query, languages, &plan);
+    tome_plan_make(&query, language, &plan);
     for (size_t i = 0; i < plan.leaf_count; i++)
         plan.leaves[i].weight = 1.0;
     assert_int_equal(
