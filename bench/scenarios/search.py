@@ -103,7 +103,9 @@ def queries(database: Path) -> tuple[list[Query], list[Query]]:
         connection.execute(
             f"CREATE VIRTUAL TABLE temp.words USING fts5vocab('main', '{INDEX}', 'row')"
         )
-        frequency: dict[str, int] = dict(connection.execute("SELECT term, doc FROM words"))
+        # Forms only: a term with a point is a stem behind its language's letter, or a decimal.
+        terms = connection.execute("SELECT term, doc FROM words WHERE instr(term, '.') = 0")
+        frequency: dict[str, int] = dict(terms)
         known = sorted(word for word, hits in frequency.items() if hits <= FEW_HITS)
         often = sorted(known, key=lambda word: (-frequency[word], word))[:SINGLES]
         chosen: list[tuple[str, ...]] = [(word,) for word in source.sample(known, SINGLES) + often]

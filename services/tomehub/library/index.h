@@ -1,9 +1,9 @@
 /*
- * The index: which words stand in which chunks. Kept in tables of its own (see README.md), changed in the
- * caller's transactions, so that index and chunks never disagree.
+ * The index: which words stand in which chunks. Kept in tables of its own (see README.md), changed
+ * in the caller's transactions, so that index and chunks never disagree.
  *
- * Work is split so that the writer is held briefly: prepare (CPU only) on a worker thread, then
- * add or remove in a short transaction.
+ * Work is split so that the writer is held briefly: prepare (CPU only) on a worker thread, then add
+ * or remove in a short transaction.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct tome_index_chunk {
 
 struct tome_index_batch; /* opaque: the words of a batch, ready to be written */
 
-/* Analyses consecutive chunks of one book (1 to 4,096 of them, ids rising). CPU only: call it on a worker thread, with an
- * analyzer of that thread. The batch owns all its memory. BH_ENOMEM. */
+/* Analyses consecutive chunks of one book (1 to 4,096 of them, ids rising). CPU only: call it on a
+ * worker thread, with an analyzer of that thread. The batch owns all its memory. BH_ENOMEM. */
 int tome_index_prepare(struct tome_analyzer *analyzer, enum tome_language language,
                        const struct tome_index_chunk *chunks, size_t chunk_count,
                        struct tome_index_batch **ret_batch, struct bh_error *reterr) BH_MUST_CHECK;
@@ -33,8 +33,8 @@ BH_DEFINE_CLEANUP(struct tome_index_batch, tome_index_batch_destroy)
 int tome_index_add(struct bh_db_transaction *transaction, int64_t owner_id,
                    const struct tome_index_batch *batch, struct bh_error *reterr) BH_MUST_CHECK;
 
-/* Takes chunks out, in the transaction that deletes them: `batch` is prepared from the same contents. The
- * chunks need not be batched as they were when added. Fiber. */
+/* Takes chunks out, in the transaction that deletes them: `batch` is prepared from the same
+ * contents. The chunks need not be batched as they were when added. Fiber. */
 int tome_index_remove(struct bh_db_transaction *transaction, int64_t owner_id,
                       const struct tome_index_batch *batch, struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -75,7 +75,8 @@ static int clear_index(struct bh_db *const db, struct bh_arena *const arena,
     return result;
 }
 
-/* Indexes the chunks behind `*after`, which moves to the last of them. `*ret_done`: there were none. */
+/* Indexes the chunks behind `*after`, which moves to the last of them. `*ret_done`: there were
+ * none. */
 static int rebuild_chunks(struct bh_db *const db, struct tome_analyzer *const analyzer,
                           const struct book *const book, struct bh_arena *const arena,
                           int64_t *const after, bool *const ret_done, struct bh_error *const reterr)

@@ -1,8 +1,8 @@
 /*
  * The query language. One pass, left to right, without recursion: operators are looked for where a
- * word may begin; the rest of a word goes through text analysis, as documents do. What one blank-separated
- * word gives (state-of-the-art: four) stays together as a phrase where it is negated, an
- * alternative or within a field; otherwise each is a clause of its own.
+ * word may begin; the rest of a word goes through text analysis, as documents do. What one
+ * blank-separated word gives (state-of-the-art: four) stays together as a phrase where it is
+ * negated, an alternative or within a field; otherwise each is a clause of its own.
  */
 #include "library/query.h"
 

@@ -1,10 +1,11 @@
 /*
- * The query language: what a person types, made into clauses. Nothing a person may type is an error.
+ * The query language: what a person types, made into clauses. Nothing a person may type is an
+ * error.
  *
- * A query is a list of clauses that must all hold; a clause is one or more alternatives (a OR b), and
- * may be negated (-a). An alternative is a word, a phrase ("a b") or a prefix (a*), perhaps within
- * a field (title:a, author:"a b", tag:a, type:a, book:4). Quotes without an end reach to the end;
- * operators without operands are dropped; anything else is words.
+ * A query is a list of clauses that must all hold; a clause is one or more alternatives (a OR b),
+ * and may be negated (-a). An alternative is a word, a phrase ("a b") or a prefix (a*), perhaps
+ * within a field (title:a, author:"a b", tag:a, type:a, book:4). Quotes without an end reach to the
+ * end; operators without operands are dropped; anything else is words.
  *
  * Pure: no database, no I/O. The result lives in the caller's arena.
  */
@@ -61,10 +62,10 @@ struct tome_query {
     size_t term_count; /* over all clauses */
 };
 
-/* `text`: UTF-8, borrowed as long as the result. `languages`: those to make stems for, a bit
- * (1 << language) each. `instant`: the last word may still be being typed: it is taken as a word and as a
- * prefix, unless a blank stands behind it.
- * An empty result (no clauses) means nothing that can be searched was typed. BH_ENOMEM. */
+/* `text`: UTF-8, borrowed as long as the result. `languages`: those to make stems for, a bit (1 <<
+ * language) each. `instant`: the last word may still be being typed: it is taken as a word and as a
+ * prefix, unless a blank stands behind it. An empty result (no clauses) means nothing that can be
+ * searched was typed. BH_ENOMEM. */
 int tome_query_parse(struct tome_analyzer *analyzer, struct bh_str text, uint32_t languages,
                      bool instant, struct bh_arena *arena,
                      struct tome_query *ret_query) BH_MUST_CHECK;

@@ -20,7 +20,8 @@
 uint8_t tome_score_length_code(uint32_t words);
 double tome_score_length(uint8_t code);
 
-/* By what a word's occurrences count in a chunk of each length: 1 in one of average length, less in longer ones. */
+/* By what a word's occurrences count in a chunk of each length: 1 in one of average length, less in
+ * longer ones. */
 void tome_score_length_factors(double average_length, float ret_factors[256]);
 
 /* How telling a word is that `count` of `total` chunks hold. */

@@ -83,8 +83,8 @@ struct tome_search_answer {
     struct tome_facet facet_books, facet_authors, facet_source_types, facet_tags;
 };
 
-/* A query in which nothing can be searched finds nothing. BH_EINVAL: the cursor is not one of ours. Else
- * as bh_db_query. */
+/* A query in which nothing can be searched finds nothing. BH_EINVAL: the cursor is not one of ours.
+ * Else as bh_db_query. */
 int tome_search(struct bh_db *db, const struct tome_search_request *request, struct bh_arena *arena,
                 struct tome_search_answer *ret_answer, struct bh_error *reterr) BH_MUST_CHECK;
 
@@ -106,7 +106,8 @@ struct tome_search_books_answer {
     bool has_next;
 };
 
-/* The same over books: page and page_size count books; cursor, facets, sort and include_details are ignored. */
+/* The same over books: page and page_size count books; cursor, facets, sort and include_details are
+ * ignored. */
 int tome_search_books(struct bh_db *db, const struct tome_search_request *request,
                       struct bh_arena *arena, struct tome_search_books_answer *ret_answer,
                       struct bh_error *reterr) BH_MUST_CHECK;

@@ -6,7 +6,8 @@
 
 #include "library/search_run.h"
 
-/* `hits` (count of them, in the candidates' order) get id, score and title; with details everything. */
+/* `hits` (count of them, in the candidates' order) get id, score and title; with details
+ * everything. */
 int tome_search_details(struct tome_search_run *run, const struct tome_candidate *candidates,
                         size_t count, bool with_details, struct tome_search_hit *hits,
                         struct bh_error *reterr) BH_MUST_CHECK;

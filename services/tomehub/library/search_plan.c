@@ -140,7 +140,8 @@ static void add_phrase(struct tome_expression *const expression, const size_t le
         (struct tome_plan_phrase){ .leaf = (uint8_t)leaf, .kind = (uint8_t)kind };
 }
 
-/* A word that has only just been begun stands for too many to be of use: in chunks it is taken as it is. */
+/* A word that has only just been begun stands for too many to be of use: in chunks it is taken as
+ * it is. */
 static bool is_just_begun(const struct tome_query_term *const term)
 {
     const struct bh_str form = term->words[term->word_count - 1].form;

@@ -464,7 +464,8 @@ static int search_some(struct tome_search_run *const run, const struct bh_str te
     return result;
 }
 
-/* Few hits: another spelling may have been meant. With none at all it is searched in their stead. */
+/* Few hits: another spelling may have been meant. With none at all it is searched in their stead.
+ * */
 static int correct_spelling(struct tome_search_run *const run, struct bh_error *const reterr)
 {
     const bool has_none = run->scan.hit_count == 0;

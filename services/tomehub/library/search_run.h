@@ -32,12 +32,12 @@ struct tome_search_run {
     size_t allowed_count; /* books that are not excluded */
 };
 
-/* The caller holds the read transaction, fills what is marked so, zeroes the rest, and calls fini in
- * any case. */
+/* The caller holds the read transaction, fills what is marked so, zeroes the rest, and calls fini
+ * in any case. */
 int tome_search_run_do(struct tome_search_run *run, struct bh_error *reterr) BH_MUST_CHECK;
 
-/* After the run: the best hits of one book (its index among the visible ones), at most `capacity`. The run's
- * own counts and candidates stay as they are. */
+/* After the run: the best hits of one book (its index among the visible ones), at most `capacity`.
+ * The run's own counts and candidates stay as they are. */
 int tome_search_run_best(struct tome_search_run *run, size_t book, struct tome_candidate *ret_best,
                          size_t capacity, size_t *ret_count, struct bh_error *reterr) BH_MUST_CHECK;
 void tome_search_run_fini(struct tome_search_run *run);

@@ -210,7 +210,8 @@ static double score_words(const struct tome_scan *const scan, const struct tome_
     return score;
 }
 
-/* 1 where `b` stands right behind `a` somewhere, less with every word between them, 0 where they are far apart. */
+/* 1 where `b` stands right behind `a` somewhere, less with every word between them, 0 where they
+ * are far apart. */
 static double nearness(const struct leaf_hits *const a, const struct leaf_hits *const b)
 {
     double best = 0.0;
@@ -266,8 +267,8 @@ static int add_hit(struct tome_scan *const scan, const int64_t id, const double 
     return keep_candidate(scan, &candidate);
 }
 
-/* A heading stands with every chunk of its chapter; where nothing but the heading matches, the first
- * of the chapter's chunks is enough. */
+/* A heading stands with every chunk of its chapter; where nothing but the heading matches, the
+ * first of the chapter's chunks is enough. */
 static bool repeats_heading(struct tome_scan *const scan, const struct tome_scan_row *const row)
 {
     const bool follows = row->id == scan->last_id + 1 &&

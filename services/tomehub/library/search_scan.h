@@ -1,7 +1,7 @@
 /*
  * The scan: one pass over the chunks an FTS5 expression finds, in C, without joins. Each row is
- * checked (visible, allowed, demanded clauses), scored, counted for its book, and kept when it is among
- * the best. The book of a row is its id's upper bits, so nothing else is looked up.
+ * checked (visible, allowed, demanded clauses), scored, counted for its book, and kept when it is
+ * among the best. The book of a row is its id's upper bits, so nothing else is looked up.
  */
 #pragma once
 

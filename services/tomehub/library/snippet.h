@@ -1,8 +1,8 @@
 /*
  * Excerpts: the stretch of a chunk that shows best why it was found, with the words found marked.
  *
- * The chunk is analysed again (about 20 µs), so that what is marked is what matched: forms, stems in the
- * book's language, prefixes and whole phrases. Pure but for the arena.
+ * The chunk is analysed again (about 20 µs), so that what is marked is what matched: forms, stems
+ * in the book's language, prefixes and whole phrases. Pure but for the arena.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /*
- * Spelling: for words that nothing holds, the likeliest word of the library that was meant: one edit
- * away from five letters, two from nine (an edit: a letter too many, too few, another, or two swapped;
- * the first letter is taken to be right). Bounded: at most TOME_SPELL_WORDS_MAX words are compared.
+ * Spelling: for words that nothing holds, the likeliest word of the library that was meant: one
+ * edit away from five letters, two from nine (an edit: a letter too many, too few, another, or two
+ * swapped; the first letter is taken to be right). Bounded: at most TOME_SPELL_WORDS_MAX words are
+ * compared.
  */
 #pragma once
 
