@@ -173,8 +173,7 @@ static struct bh_connection *create(struct bh_http_loop *const http, const int f
     connection->accepted_us = bh_loop_now_us(http->loop);
     bh_list_init(&connection->unflushed);
     bh_list_append(&http->connections, &connection->node);
-    http->connection_count++;
-    bh_metrics_add(http->metrics.connections, 1);
+    bh_http_connection_came(http);
     remember_peer(connection, peer);
     if (bh_transport_open(&connection->transport, bh_loop_uv(http->loop), fd,
                           &bh_connection_transport_events) < 0) {
@@ -207,6 +206,10 @@ void bh_connection_turn_away(struct bh_http_loop *const http, const int fd,
     struct bh_connection *const connection = create(http, fd, peer);
     if (!connection || bh_connection_send(connection, &answer, 1, BH_TRANSPORT_CONSTANT, NULL) < 0)
         return;
+    if (bh_transport_waiting(&connection->transport) > 0) {
+        bh_connection_close(connection, true);
+        return;
+    }
     enter(connection, BH_CONNECTION_LINGERING);
     bh_connection_update_reading(connection);
 }

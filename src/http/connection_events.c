@@ -159,8 +159,9 @@ static void head_too_slow(struct bh_connection *const connection)
     bh_request_refuse(connection->request, 408, "The request head did not arrive in time.");
 }
 
-/* While the buffer is full nothing is read, so a client's end is seen only by asking. A FIN behind a
- * body that the handler has yet to read says nothing; one behind pipelined requests does. */
+/* While the buffer is full nothing is read, so a client's end is seen only by asking. A FIN
+ * behind a body that the handler has yet to read says nothing; one behind pipelined requests
+ * does. */
 static bool has_left_unseen(struct bh_connection *const connection)
 {
     if (connection->state != BH_CONNECTION_HANDLING || connection->transport.is_reading)

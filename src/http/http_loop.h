@@ -54,7 +54,7 @@ struct bh_http_loop {
     uv_timer_t timer; /* of a pause in accepting, then of the drain */
     int listener_fd;
     bool is_draining;
-    unsigned handles_open; /* while closing, at the end of the drain */
+    unsigned handles_open; /* until the drain has closed them */
     void (*drained)(void *argument);
     void *drained_argument;
 };
@@ -85,7 +85,8 @@ void bh_http_loop_fini(struct bh_http_loop *http);
 
 /* ---- server_loop.c, called by connections ---- */
 
-/* A connection is gone: the drain may be over. */
+/* A connection was made; one is gone: the drain may be over. */
+void bh_http_connection_came(struct bh_http_loop *http);
 void bh_http_connection_gone(struct bh_http_loop *http);
 
 /* Whether answers must carry Connection: close. */

@@ -115,7 +115,9 @@ void bh_response_header(struct bh_request *const request, const char *const name
                         const struct bh_str value)
 {
     bh_magic_check(request, BH_REQUEST_MAGIC);
-    bh_assert(bh_chars_are(bh_str_from(name), BH_CHAR_TOKEN) && bh_chars_are(value, BH_CHAR_TEXT));
+    bh_assert(bh_chars_are(bh_str_from(name), BH_CHAR_TOKEN));
+    for (size_t i = 0; i < value.size; i++)
+        bh_assert(value.data[i] != '\r' && value.data[i] != '\n' && value.data[i] != '\0');
     append_field(&request->answer.fields, bh_str_from(name), value);
 }
 

@@ -18,6 +18,7 @@
 #include "http/server_internal.h"
 
 #define ACCEPTS_A_TURN 16
+#define HANDLES 4 /* of a loop: listener, timer, flush, the deadlines' timer */
 #define ACCEPT_PAUSE_MS 100
 #define TURNED_AWAY_MAX 1024 /* how many connections past the limit get an answer at once */
 
@@ -46,8 +47,7 @@ static void take_connection(struct bh_http_loop *const http, const int fd,
                             const struct sockaddr *const peer)
 {
     struct bh_http_server *const server = http->server;
-    const unsigned count = atomic_fetch_add_explicit(&server->connection_count, 1,
-                                                     memory_order_relaxed);
+    const unsigned count = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
     const unsigned maximum = server->options.connections_maximum;
     if (count < maximum) {
         if (bh_connection_open(http, fd, peer) < 0)
@@ -56,7 +56,6 @@ static void take_connection(struct bh_http_loop *const http, const int fd,
         bh_log_warning("http", "the limit of %u connections is reached; new ones get 503", maximum);
         bh_connection_turn_away(http, fd, peer);
     } else {
-        atomic_fetch_sub_explicit(&server->connection_count, 1, memory_order_relaxed);
         bh_metrics_add(http->metrics.turned_away, 1);
         close(fd);
     }
@@ -135,6 +134,7 @@ int bh_http_server_attach(struct bh_http_server *const server, struct bh_loop *c
         free(http);
         return result;
     }
+    http->handles_open = HANDLES;
     http->listener.data = http;
     http->timer.data = http;
     uv_timer_init(bh_loop_uv(loop), &http->timer);
@@ -165,13 +165,19 @@ static void handle_closed(uv_handle_t *const handle)
         http->drained(http->drained_argument);
 }
 
+/* No connection is left; the listener closed as the drain began. */
 static void finish_drain(struct bh_http_loop *const http)
 {
-    http->handles_open = 4;
     bh_deadlines_close(&http->deadlines, handle_closed, http);
     uv_close((uv_handle_t *)&http->flush, handle_closed);
     uv_close((uv_handle_t *)&http->timer, handle_closed);
-    uv_close((uv_handle_t *)&http->listener, handle_closed);
+}
+
+void bh_http_connection_came(struct bh_http_loop *const http)
+{
+    atomic_fetch_add_explicit(&http->server->connection_count, 1, memory_order_relaxed);
+    bh_metrics_add(http->metrics.connections, 1);
+    http->connection_count++;
 }
 
 void bh_http_connection_gone(struct bh_http_loop *const http)
@@ -190,7 +196,7 @@ static void stop_listening(struct bh_http_loop *const http)
     struct bh_http_server *const server = http->server;
     while (accept_one(http))
         continue;
-    uv_poll_stop(&http->listener);
+    uv_close((uv_handle_t *)&http->listener, handle_closed);
     pthread_mutex_lock(&server->shared.mutex);
     if (--server->shared.listening_count == 0) {
         while (accept_one(http))

@@ -114,16 +114,18 @@ static int handle_spin(struct bh_request *const request)
     return bh_respond(request, 200, "text/plain", BH_STR("spun"));
 }
 
+static char filler[1 << 20]; /* filled by main */
+
 /* Sends ?bytes= in pieces of ?piece=. */
 static int handle_stream(struct bh_request *const request)
 {
-    static char filler[1 << 20];
     int64_t left = query_number(request, "bytes", 1000);
     const int64_t piece = query_number(request, "piece", 1000);
-    memset(filler, 'x', sizeof(filler));
     int result = bh_stream_begin(request, 200, "text/plain");
     while (result == 0 && left > 0) {
-        const int64_t size = left < piece ? left : piece;
+        int64_t size = left < piece ? left : piece;
+        if (size > (int64_t)sizeof(filler))
+            size = sizeof(filler);
         result = bh_stream_write(request, (struct bh_str){ filler, (size_t)size });
         atomic_fetch_add(&streamed_bytes, (unsigned long long)size);
         left -= size;
@@ -361,6 +363,7 @@ int main(void)
         .shutdown_timeout_us = number_from_environment("SHUTDOWN_TIMEOUT", 10000) * 1000,
     };
     read_options(&options.http);
+    memset(filler, 'x', sizeof(filler));
     bh_log_setup(BH_LOG_INFO, BH_LOG_TEXT, 2);
     struct bh_router *router;
     struct bh_error error = { 0 };

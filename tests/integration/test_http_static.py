@@ -97,8 +97,8 @@ def test_head_of_a_file(http_raw: RawHttp) -> None:
 def embed(root: Path, site: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
     script = root / "tools" / "embed_static.py"
     outputs = (site.parent / "out.h", site.parent / "out.c")
-    command = ["/usr/bin/python3", script, "--symbol", "s", "--root", site, *options, *outputs, "."]
-    return subprocess.run(command, stderr=subprocess.PIPE)
+    command: list[str | Path] = ["/usr/bin/python3", script, "--symbol", "s", "--root", site]
+    return subprocess.run([*command, *options, *outputs, "."], stderr=subprocess.PIPE)
 
 
 def test_the_generator_refuses_what_it_does_not_know(root: Path, tmp_path: Path) -> None:

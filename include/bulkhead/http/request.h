@@ -19,7 +19,7 @@ struct bh_arena *bh_request_arena(struct bh_request *request);
 struct bh_str bh_request_id(const struct bh_request *request);
 struct bh_str bh_request_method(const struct bh_request *request);
 struct bh_str bh_request_path(const struct bh_request *request); /* without the query, raw */
-struct bh_str bh_request_peer(struct bh_request *request); /* address without port */
+struct bh_str bh_request_peer(struct bh_request *request);       /* address without port */
 const struct bh_route *bh_request_route(const struct bh_request *request);
 
 /* A header field's value (name without case); several fields of one name are joined by ", ".

@@ -1,6 +1,7 @@
 /*
- * Every allocation of a fresh server's thread fails once, in each conversation below. The client may
- * see its connection closed or an error; the server must go on, and serve the next client in full.
+ * Every allocation of a fresh server's thread fails once, in each conversation below. The client
+ * may see its connection closed or an error; the server must go on, and serve the next client in
+ * full.
  */
 #include "cmocka_setup.h"
 
