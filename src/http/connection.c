@@ -105,10 +105,10 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
 
 void bh_connection_check(const struct bh_connection *const connection)
 {
+    bh_magic_check(connection, BH_CONNECTION_MAGIC);
     const enum bh_connection_state state = connection->state;
     const bool has_request = connection->request != NULL;
     const bool has_buffer = connection->buffer != NULL;
-    bh_magic_check(connection, BH_CONNECTION_MAGIC);
     bh_assert(connection->begin <= connection->body_at && connection->body_at <= connection->end &&
               connection->end <= connection->http->buffer_bytes);
     switch (state) {

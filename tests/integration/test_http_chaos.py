@@ -1,4 +1,4 @@
-"""Clients that do anything at any time: afterwards the server serves, and holds nothing of theirs."""
+"""Clients that do anything at any time: the server goes on, and holds nothing of theirs."""
 
 from __future__ import annotations
 
