@@ -1,5 +1,5 @@
-/* Analysis: tokens of any bytes stand in order inside the text; forms and stems are short, valid and
- * the same each time; a form is its own form, so that a word found can be looked for again. */
+/* Analysis: tokens of any bytes stand in order inside the text; forms and stems are short, valid
+ * and the same each time; a form is its own form, so that a word found can be looked for again. */
 #include <stdint.h>
 #include <string.h>
 #include <unicode/uscript.h>

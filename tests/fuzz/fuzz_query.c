@@ -1,4 +1,4 @@
-/* Queries: whatever a person types is parsed, within the limits, into words that stand in the text. */
+/* Queries: whatever a person types is parsed, within limits, into words that stand in the text. */
 #include <stdint.h>
 
 #include "bulkhead/base/assert.h"

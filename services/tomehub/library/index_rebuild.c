@@ -99,7 +99,7 @@ static int rebuild_chunks(struct bh_db *const db, struct tome_analyzer *const an
         chunks[i] = (struct tome_index_chunk){ .id = bh_db_int_at(&rows, i, 0),
                                                .heading = bh_db_text_at(&rows, i, 1),
                                                .content = bh_db_text_at(&rows, i, 2) };
-    *after = chunks[rows.row_count - 1].id;
+    *after = bh_db_int_at(&rows, rows.row_count - 1, 0);
 
     struct tome_index_batch *batch BH_CLEANUP(tome_index_batch_destroy_cleanup) = NULL;
     result = tome_index_prepare(analyzer, book->language, chunks, rows.row_count, &batch, reterr);

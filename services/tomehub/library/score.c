@@ -26,5 +26,5 @@ void tome_score_length_factors(const double average_length, float ret_factors[25
 double tome_score_weight(const int64_t count, const int64_t total)
 {
     const double with = (double)count, all = (double)(total > count ? total : count);
-    return log(1.0 + (all - with + 0.5) / (with + 0.5));
+    return log1p((all - with + 0.5) / (with + 0.5));
 }

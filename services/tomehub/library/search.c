@@ -51,6 +51,7 @@ static int parse_cursor(const struct bh_str text, struct cursor *const ret_curso
     int64_t id = 0;
     uint32_t page = 0;
     int size = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): each field has a width, and all of the text must be used */
     if (sscanf(copy, "%16" SCNx64 "-%15" SCNd64 "-%10" SCNu32 "%n", &bits, &id, &page, &size) !=
             3 ||
         (size_t)size != text.size || id < 0 || page < 2)

@@ -257,11 +257,12 @@ static int count_books(struct tome_search_run *const run, struct facets *const f
     if (facets->books == NULL)
         return BH_ENOMEM;
     size_t count = 0;
-    for (size_t i = 0; i < run->search->book_count && count < found; i++)
-        if (run->scan.books[i].hit_count > 0)
-            facets->books[count++] = (struct tome_facet_value){
-                .id = run->search->books[i].id, .count = run->scan.books[i].hit_count
-            };
+    for (size_t i = 0; i < run->search->book_count && count < found; i++) {
+        const int64_t hits = run->scan.books[i].hit_count;
+        const int64_t id = run->search->books[i].id;
+        if (hits > 0)
+            facets->books[count++] = (struct tome_facet_value){ .id = id, .count = hits };
+    }
     facets->book_count = finish_facet(facets->books, count).count;
     return 0;
 }

@@ -201,10 +201,12 @@ static double score_words(const struct tome_scan *const scan, const struct tome_
     for (uint64_t rest = leaves; rest != 0; rest &= rest - 1) {
         const int leaf = __builtin_ctzll(rest);
         const uint64_t bit = UINT64_C(1) << leaf;
-        double frequency = row->text_leaves & bit ? factor * word_frequency(&row->hits[leaf]) : 0.0;
-        frequency += row->heading_leaves & bit ? TOME_SCORE_HEADING : 0.0;
-        frequency += book->title_leaves & bit ? TOME_SCORE_TITLE : 0.0;
-        frequency += book->author_leaves & bit ? TOME_SCORE_AUTHOR : 0.0;
+        double frequency = 0.0;
+        if (row->text_leaves & bit)
+            frequency = factor * word_frequency(&row->hits[leaf]);
+        frequency += (row->heading_leaves & bit) ? TOME_SCORE_HEADING : 0.0;
+        frequency += (book->title_leaves & bit) ? TOME_SCORE_TITLE : 0.0;
+        frequency += (book->author_leaves & bit) ? TOME_SCORE_AUTHOR : 0.0;
         score += scan->plan->leaves[leaf].weight * tome_score_saturate(frequency);
     }
     return score;

@@ -156,7 +156,7 @@ static struct window choose_window(const struct tome_plan *const plan,
         for (; i < count && matches[i].end - matches[first].start <= TOME_SNIPPET_BYTES; i++) {
             const double weight = plan->leaves[matches[i].leaf].weight + 0.01;
             const uint64_t bit = UINT64_C(1) << matches[i].leaf;
-            value += seen & bit ? 0.05 * weight : weight;
+            value += (seen & bit) ? 0.05 * weight : weight;
             seen |= bit;
         }
         if (value > best_value) {

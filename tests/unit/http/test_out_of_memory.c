@@ -149,7 +149,7 @@ static int converse(const char *const request)
     bh_assert(count == 0 || errno != EAGAIN); /* the server always ends the connection */
     close(fd);
     answer[size] = '\0';
-    return size > 12 ? atoi(answer + strlen("HTTP/1.1 ")) : 0;
+    return size > 12 ? (int)strtol(answer + strlen("HTTP/1.1 "), NULL, 10) : 0;
 }
 
 static const char *const requests[] = {
