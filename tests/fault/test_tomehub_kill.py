@@ -176,3 +176,18 @@ def test_orphans_are_removed(start_tomehub: Callable[..., Server], library_dir: 
     (folder / "1234abcd-x").write_text("not ours either")
     start_tomehub()
     assert sorted(path.name for path in folder.iterdir()) == ["1234abcd-x", "README"]
+
+
+@pytest.mark.slow
+def test_sigterm_in_mid_purge(start_tomehub: Callable[..., Server], library_dir: Path) -> None:
+    """Purging a large book does not hold up the end; the next start goes on with it."""
+    server = start_tomehub()
+    with JsonClient(server.port, timeout=120) as client:
+        book = client.ingest_text("T", text_of("sluggish", 150000))
+        assert client.delete(f"/api/books/{book}").status == 204
+    begun = time.monotonic()
+    server.terminate()
+    assert server.wait_exit() == 0
+    assert time.monotonic() - begun < 5
+    server.start()
+    wait_until(lambda: rows(library_dir, "chunks") == 0 and rows(library_dir, "books") == 0, 60)

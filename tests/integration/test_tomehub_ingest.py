@@ -462,3 +462,28 @@ def test_client_that_leaves_while_waiting(client: JsonClient, raw: RawHttp) -> N
     connection.reset()
     job = client.get("/api/ingest").json["jobs"][0]
     assert finished(client, job["job_id"])["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Plain.txt", "Plain"),
+        ("no-ending", "no-ending"),
+        ("two.dots.txt", "two.dots"),
+        ("  .txt", "Untitled"),
+        (".hidden", ".hidden"),
+        ("..", "Untitled"),
+    ],
+)
+def test_titles_of_files_that_tell_none(client: JsonClient, name: str, title: str) -> None:
+    answer = client.upload("/api/ingest?wait=true", name, b"Words without any title.")
+    assert client.get(f"/api/books/{answer.json['book_id']}").json["title"] == title
+
+
+def test_uploads_folder_that_is_gone(client: JsonClient, library_dir: Path) -> None:
+    (library_dir / "library.db.uploads").rmdir()
+    answer = client.upload("/api/ingest", "a.txt", b"Words.")
+    assert answer.status == 500 and "library.db.uploads" in answer.json["detail"]
+    assert client.post("/api/ingest", {"title": "T", "text": "Words."}).status == 500
+    (library_dir / "library.db.uploads").mkdir()
+    client.ingest_text("T", "Words.")

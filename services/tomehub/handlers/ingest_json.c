@@ -120,11 +120,11 @@ static int write_down(struct task *const task)
     struct tome_spool *const spool = task->spool;
     const int fd = open(spool->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return bh_error_errno(&task->error, errno, "cannot make %s", spool->path);
+        return tome_spool_error(spool->path, errno, &task->error);
     spool->exists = true;
     int result = tome_posted_write(&task->posted, fd, &task->error);
     if (close(fd) != 0 && result == 0)
-        result = bh_error_errno(&task->error, errno, "cannot write %s", spool->path);
+        result = tome_spool_error(spool->path, errno, &task->error);
     return result;
 }
 

@@ -24,6 +24,7 @@
 #define JOB_ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define RETRY_US BH_SECOND_US
 #define HOUSEKEEPING_US (5 * BH_SECOND_US)
+#define PRUNE_ROUNDS 60 /* of housekeeping */
 
 /* ---- Life ---- */
 
@@ -300,17 +301,18 @@ static void work(void *const argument)
 
 /* ---- Housekeeping ---- */
 
-static void keep_house_once(struct tome_ingest *const ingest, struct tome_analyzer *const analyzer)
+static void keep_house_once(struct tome_ingest *const ingest, struct tome_analyzer *const analyzer,
+                            const bool prune)
 {
     struct bh_error error;
     int64_t taken = 0;
-    int result = tome_purge_all(ingest, analyzer, &error);
-    if (result == 0)
-        result = tome_recover_jobs(ingest, &taken, &error);
-    if (result == 0)
-        result = tome_jobs_prune(ingest->options.db, &error);
+    int result = tome_recover_jobs(ingest, &taken, &error);
     if (taken > 0)
         add_queued(ingest, taken);
+    if (result == 0)
+        result = tome_purge_all(ingest, analyzer, &error);
+    if (result == 0 && prune)
+        result = tome_jobs_prune(ingest->options.db, &error);
     if (result != 0 && result != BH_ECANCELED)
         bh_log_warning("ingest", "cleaning up failed (%s), trying again in %.0f s", error.message,
                        (double)HOUSEKEEPING_US / 1e6);
@@ -322,9 +324,9 @@ static void keep_house(void *const argument)
     struct tome_analyzer *analyzer = NULL;
     if (tome_analyzer_create(&analyzer) != 0)
         bh_log_error("ingest", "no memory for cleaning up: deleted books keep their space");
-    while (analyzer != NULL && !atomic_load(&ingest->stopping)) {
+    for (unsigned round = 0; analyzer != NULL && !atomic_load(&ingest->stopping); round++) {
         const uint64_t seen = tome_event_count(&ingest->purge_wanted);
-        keep_house_once(ingest, analyzer);
+        keep_house_once(ingest, analyzer, round % PRUNE_ROUNDS == 0);
         (void)!tome_event_wait(&ingest->purge_wanted, seen, bh_time_now_us() + HOUSEKEEPING_US);
     }
     tome_analyzer_destroy(analyzer);

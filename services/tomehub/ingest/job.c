@@ -69,13 +69,15 @@ static int start_write(struct batch_write *const write, struct bh_error *const r
 
 /* ---- The file's facts ---- */
 
-/* The file's name without folder and ending. */
-static struct bh_str stem_of(struct bh_str name)
+/* The file's name without its ending. */
+static struct bh_str stem_of(const struct bh_str name)
 {
-    for (size_t at = name.size; at > 1; at--)
+    struct bh_str stem = name;
+    for (size_t at = name.size; at > 1 && stem.size == name.size; at--)
         if (name.data[at - 1] == '.')
-            return (struct bh_str){ .data = name.data, .size = at - 1 };
-    return name.size > 0 ? name : BH_STR("Untitled");
+            stem.size = at - 1;
+    stem = bh_str_trim(stem);
+    return stem.size > 0 ? stem : BH_STR("Untitled");
 }
 
 static struct tome_intake_finish finish_of(const struct tome_claim *const claim,

@@ -61,6 +61,8 @@ static int purge_book(struct tome_ingest *const ingest, struct tome_analyzer *co
         return bh_error_set(reterr, BH_ENOMEM, "no memory to purge a book");
     size_t count = 0;
     do {
+        if (atomic_load(&ingest->stopping)) /* the next start goes on */
+            return bh_error_set(reterr, BH_ECANCELED, "the server is leaving");
         const int result = purge_batch(ingest, analyzer, book, arena, &count, reterr);
         if (result != 0)
             return result;

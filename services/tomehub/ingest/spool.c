@@ -61,6 +61,15 @@ static int write_all(const int fd, const char *data, size_t size)
     return 0;
 }
 
+int tome_spool_error(const char *const path, const int errno_value, struct bh_error *const reterr)
+{
+    const int result = bh_error_errno(reterr, errno_value, "cannot write %s", path);
+    if (result == BH_ENOSPACE || result == BH_ENOMEM)
+        return result;
+    reterr->code = BH_EIO;
+    return BH_EIO;
+}
+
 struct flush {
     struct tome_spool *spool;
     bool last;
@@ -76,13 +85,13 @@ static int flush_now(struct bh_worker_job *const job, void *const argument)
     if (!spool->exists) {
         spool->fd = open(spool->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (spool->fd < 0)
-            return bh_error_errno(&flush->error, errno, "cannot make %s", spool->path);
+            return tome_spool_error(spool->path, errno, &flush->error);
         spool->exists = true;
     }
     const struct bh_str data = bh_buf_peek(&spool->pending);
     const int errno_value = write_all(spool->fd, data.data, data.size);
     if (errno_value != 0)
-        return bh_error_errno(&flush->error, errno_value, "cannot write %s", spool->path);
+        return tome_spool_error(spool->path, errno_value, &flush->error);
     if (EVP_DigestUpdate(spool->digest, data.data, data.size) != 1 ||
         (flush->last && EVP_DigestFinal_ex(spool->digest, spool->hash, NULL) != 1))
         return bh_error_set(&flush->error, BH_EINTERNAL, "cannot compute a SHA-256");
@@ -91,7 +100,7 @@ static int flush_now(struct bh_worker_job *const job, void *const argument)
     const int closed = close(spool->fd);
     spool->fd = -1;
     if (closed != 0)
-        return bh_error_errno(&flush->error, errno, "cannot write %s", spool->path);
+        return tome_spool_error(spool->path, errno, &flush->error);
     return 0;
 }
 

@@ -43,6 +43,10 @@ int tome_spool_finish(struct tome_spool *spool, struct bh_error *reterr) BH_MUST
 /* The file stays: somebody else answers for it now. */
 void tome_spool_keep(struct tome_spool *spool);
 
+/* An error of errno `errno_value` about our own files: BH_ENOSPACE, BH_ENOMEM or BH_EIO. (That a
+ * folder of ours is gone is not what a client asked for that is not there.) */
+int tome_spool_error(const char *path, int errno_value, struct bh_error *reterr);
+
 /* SHA-256 of a file, on the calling (worker) thread; stops early when `job` is cancelled. */
 int tome_spool_hash_file(struct bh_worker_job *job, const char *path,
                          uint8_t ret_hash[TOME_HASH_BYTES], uint64_t *ret_size,

@@ -153,7 +153,8 @@ static void a_folder_that_is_gone_is_told(void *const argument)
     struct bh_error error;
     assert_int_equal(tome_spool_init(&spool, workers, "/nowhere", 1, &error), 0);
     assert_int_equal(tome_spool_write(&spool, BH_STR("x"), &error), 0);
-    assert_int_equal(tome_spool_finish(&spool, &error), BH_ENOTFOUND);
+    assert_int_equal(tome_spool_finish(&spool, &error), BH_EIO);
+    assert_int_equal(error.code, BH_EIO);
     tome_spool_fini(&spool);
 }
 
