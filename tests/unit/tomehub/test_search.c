@@ -358,6 +358,76 @@ static void test_books(void **state)
     assert_int_equal(answer.book_count, 0);
 }
 
+/* Three languages, as many words as a query may have: one expression of hundreds of phrases. */
+static void test_the_longest_query(void **state)
+{
+    struct test_library *const library = *state;
+    char query[1000] = "ishmael";
+    size_t size = strlen(query);
+    for (unsigned i = 0; i < 100; i++)
+        size += (size_t)snprintf(query + size, sizeof(query) - size, " word%cs%c",
+                                 'a' + (int)(i % 26), 'a' + (int)(i / 26));
+    const struct tome_search_answer answer = test_library_search(library, query);
+    assert_true(answer.match_some);
+    assert_string_equal(hits_of(&answer), "2.0");
+}
+
+/* Pages by number and pages by cursor are the same hits in the same order, each once. */
+static void test_pages(void **state)
+{
+    struct test_library *const library = *state;
+    struct tome_search_request request = test_request("band OR snake OR whale OR sea");
+    const struct tome_search_answer all = test_library_search_for(library, &request);
+    assert_in_range(all.hit_count, 5, 20);
+    assert_false(all.has_next);
+    assert_int_equal(all.next_cursor.size, 0);
+    request.page_size = 2;
+    struct bh_str cursor = BH_STR_NONE;
+    for (size_t i = 0; i < all.hit_count; i += 2) {
+        request.page = 1 + (uint32_t)(i / 2);
+        request.cursor = BH_STR_NONE;
+        const struct tome_search_answer page = test_library_search_for(library, &request);
+        request.cursor = cursor;
+        request.page = 1;
+        const struct tome_search_answer behind = test_library_search_for(library, &request);
+        assert_int_equal(page.total_count, all.hit_count);
+        assert_int_equal(behind.total_count, all.hit_count);
+        assert_int_equal(page.hit_count, behind.hit_count);
+        assert_int_equal(page.has_next, i + 2 < all.hit_count);
+        assert_int_equal(behind.has_next, page.has_next);
+        assert_int_equal(behind.page, 1 + i / 2);
+        for (size_t j = 0; j < page.hit_count; j++) {
+            assert_int_equal(page.hits[j].id, all.hits[i + j].id);
+            assert_int_equal(behind.hits[j].id, all.hits[i + j].id);
+        }
+        cursor = behind.next_cursor;
+    }
+    assert_int_equal(cursor.size, 0);
+    request.cursor = BH_STR_NONE;
+    request.page = UINT32_MAX;
+    assert_int_equal(test_library_search_for(library, &request).hit_count, 0);
+}
+
+static void test_cursors_of_others_are_refused(void **state)
+{
+    struct test_library *const library = *state;
+    static const char *const cursors[] = { "x",
+                                           "-",
+                                           "7ff0000000000000-1-2",
+                                           "0-1",
+                                           "0--1-2",
+                                           "4000000000000000-1-2-3",
+                                           "4000000000000000-1-1" };
+    for (size_t i = 0; i < BH_COUNT_OF(cursors); i++) {
+        struct tome_search_request request = test_request("band");
+        struct tome_search_answer answer;
+        request.cursor = bh_str_from(cursors[i]);
+        assert_int_equal(
+            tome_search(library->db, &request, library->arena, &answer, &library->error),
+            BH_EINVAL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +447,9 @@ int main(void)
         cmocka_unit_test(test_facets),
         cmocka_unit_test(test_sorts),
         cmocka_unit_test(test_books),
+        cmocka_unit_test(test_the_longest_query),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_cursors_of_others_are_refused),
         cmocka_unit_test(test_page_of_the_first_highlight),
     };
     return cmocka_run_group_tests(tests, setup, test_library_teardown);
