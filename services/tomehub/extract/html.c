@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bulkhead/base/assert.h"
 #include "extract/decode.h"
 #include "extract/html_tags.h"
 #include "extract/plain.h"
@@ -175,6 +176,7 @@ static void begin_element(struct html *const html, const struct bh_str name,
         if (html->heading > 0)
             end_heading(html);
         tome_document_end_paragraph(html->document);
+        bh_assert(name.size == 2); /* h1 … h6 */
         html->heading = (unsigned)(name.data[1] - '0');
         bh_buf_clear(&html->caption);
         break;

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "bulkhead/base/assert.h"
+
 struct parser {
     struct tome_analyzer *analyzer;
     struct bh_str text;
@@ -145,6 +147,7 @@ static void add_term(struct parser *const parser, const struct operand *const op
         return;
     struct tome_query_term *const terms = &parser->terms[query->term_count++];
     *terms = *term;
+    bh_assert(query->clauses != NULL);
     query->clauses[query->clause_count++] =
         (struct tome_query_clause){ .negated = operand->negated, .terms = terms, .term_count = 1 };
 }

@@ -259,9 +259,11 @@ static int count_books(struct tome_search_run *const run, struct facets *const f
     size_t count = 0;
     for (size_t i = 0; i < run->search->book_count && count < found; i++) {
         const int64_t hits = run->scan.books[i].hit_count;
-        const int64_t id = run->search->books[i].id;
-        if (hits > 0)
-            facets->books[count++] = (struct tome_facet_value){ .id = id, .count = hits };
+        if (hits == 0)
+            continue;
+        facets->books[count].id = run->search->books[i].id;
+        facets->books[count].count = hits;
+        count++;
     }
     facets->book_count = finish_facet(facets->books, count).count;
     return 0;
