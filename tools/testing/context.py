@@ -11,6 +11,7 @@ from pathlib import Path
 
 TAIL_LINES = 60
 PYTHON = "/usr/bin/python3"
+SUPPRESSIONS = Path(__file__).resolve().parents[2] / "tests" / "tsan.supp"
 
 
 @dataclass
@@ -92,7 +93,7 @@ def clean_environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "ASAN_OPTIONS": "detect_leaks=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "TSAN_OPTIONS": "suppressions=tests/tsan.supp",
+        "TSAN_OPTIONS": f"suppressions={SUPPRESSIONS}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
