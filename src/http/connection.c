@@ -16,6 +16,8 @@
 /* A connection this young without a request may be about to send its first: a drain gives it a
  * moment. */
 #define NEWCOMER_US (1 * BH_SECOND_US)
+/* One that was answered this lately may have its next request on the way. */
+#define BUSY_US (100 * BH_MS_US)
 
 #define TURNED_AWAY_JSON \
     "{\"error\":\"Service Unavailable\",\"detail\":\"No connection is left: retry\"}"
@@ -77,6 +79,7 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
     connection->state = state;
     switch (state) {
     case BH_CONNECTION_IDLE:
+        connection->idle_since_us = bh_loop_now_us(connection->http->loop);
         drop_buffer(connection);
         start_deadline(connection, BH_DEADLINE_IDLE);
         break;
@@ -170,7 +173,7 @@ static struct bh_connection *create(struct bh_http_loop *const http, const int f
     }
     connection->magic = BH_CONNECTION_MAGIC;
     connection->http = http;
-    connection->accepted_us = bh_loop_now_us(http->loop);
+    connection->idle_since_us = bh_loop_now_us(http->loop);
     bh_list_init(&connection->unflushed);
     bh_list_append(&http->connections, &connection->node);
     bh_http_connection_came(http);
@@ -409,9 +412,11 @@ void bh_connection_drain(struct bh_connection *const connection)
 {
     if (connection->state != BH_CONNECTION_IDLE || bh_transport_has_unread(&connection->transport))
         return;
-    const uint64_t age_us = bh_loop_now_us(connection->http->loop) - connection->accepted_us;
-    if (!connection->has_served && age_us < NEWCOMER_US)
+    const uint64_t idle_us = bh_loop_now_us(connection->http->loop) - connection->idle_since_us;
+    if (!connection->has_served && idle_us < NEWCOMER_US)
         start_deadline(connection, BH_DEADLINE_LINGER);
+    else if (connection->has_served && idle_us < BUSY_US)
+        start_deadline(connection, BH_DEADLINE_LEAVING);
     else
         bh_connection_close(connection, false);
 }

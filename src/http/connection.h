@@ -45,7 +45,7 @@ struct bh_connection {
     bool has_closed_transport;
     bool is_writer_waiting; /* the handler is parked until less waits to be sent */
     bool is_input_unclean;  /* bytes of a request that was not read whole may follow */
-    uint64_t accepted_us;
+    uint64_t idle_since_us; /* accepted, or last answered */
     uint64_t handed_over;   /* bytes given to the transport */
     uint64_t progress_seen; /* how many of them the peer had taken at the last progress */
     uint64_t progress_us;   /* when that was */
