@@ -270,7 +270,7 @@ def test_pages_of_a_real_book(client: JsonClient, corpus_epub: Path) -> None:
     answer = client.upload("/api/ingest?wait=true", "sherlock.epub", corpus_epub.read_bytes())
     book = answer.json["book_id"]
     found = client.get("/api/search", q='"speckled band"', include="details", page_size=100).json
-    assert found["total_count"] >= 5
+    assert found["total_count"] >= 4  # so often it stands in the book
     hits = [hit for hit in found["results"] if "Speckled Band" in hit["chapter"]]
     assert hits and hits[0] == found["results"][0]
     for hit in hits:
