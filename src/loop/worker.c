@@ -27,11 +27,7 @@ struct bh_worker_pool {
         struct bh_list queue; /* struct call.node */
         unsigned queued;
         unsigned busy;
-        unsigned started; /* threads that have taken their index */
         bool ending;
-        void (*thread_start)(void *argument, unsigned index);
-        void (*thread_end)(void *argument, unsigned index);
-        void *thread_argument;
     } shared;
 };
 
@@ -51,8 +47,6 @@ struct call {
     enum call_state state; /* under the pool's mutex */
     struct bh_list node;   /* under the pool's mutex */
 };
-
-static _Thread_local int thread_index = -1;
 
 static void call_ended(struct bh_task *const task)
 {
@@ -82,13 +76,8 @@ static void *thread_main(void *const argument)
     pthread_setname_np(pthread_self(), pool->name);
 
     pthread_mutex_lock(&pool->shared.mutex);
-    thread_index = (int)pool->shared.started++;
-    bool told_start = false;
     for (struct call *call; (call = next_call(pool));) {
         pthread_mutex_unlock(&pool->shared.mutex);
-        if (!told_start && pool->shared.thread_start)
-            pool->shared.thread_start(pool->shared.thread_argument, (unsigned)thread_index);
-        told_start = true;
         call->result = call->function(&call->job, call->argument);
         pthread_mutex_lock(&pool->shared.mutex);
         pool->shared.busy--;
@@ -96,8 +85,6 @@ static void *thread_main(void *const argument)
         bh_loop_post(call->loop, &call->ended);
     }
     pthread_mutex_unlock(&pool->shared.mutex);
-    if (told_start && pool->shared.thread_end)
-        pool->shared.thread_end(pool->shared.thread_argument, (unsigned)thread_index);
     return NULL;
 }
 
@@ -151,18 +138,6 @@ void bh_worker_pool_destroy(struct bh_worker_pool *const pool)
     free(pool->threads);
     pool->magic = 0;
     free(pool);
-}
-
-void bh_worker_pool_on_thread(struct bh_worker_pool *const pool,
-                              void (*const start)(void *arg, unsigned index),
-                              void (*const end)(void *arg, unsigned index), void *const argument)
-{
-    bh_magic_check(pool, POOL_MAGIC);
-    pthread_mutex_lock(&pool->shared.mutex);
-    pool->shared.thread_start = start;
-    pool->shared.thread_end = end;
-    pool->shared.thread_argument = argument;
-    pthread_mutex_unlock(&pool->shared.mutex);
 }
 
 static int enqueue(struct bh_worker_pool *const pool, struct call *const call, const bool refusable)
@@ -252,11 +227,6 @@ int bh_worker_run_uncancelable(struct bh_worker_pool *const pool,
     call_init(&call, function, argument);
     const int refused = enqueue(pool, &call, false);
     return refused ? refused : wait_to_end(&call);
-}
-
-int bh_worker_index(void)
-{
-    return thread_index;
 }
 
 unsigned bh_worker_pool_busy(struct bh_worker_pool *const pool)

@@ -30,11 +30,6 @@ int bh_worker_pool_create(const char *name, unsigned threads, unsigned queue_max
  * that). NULL is fine. Not from a fiber. */
 void bh_worker_pool_destroy(struct bh_worker_pool *pool);
 
-/* Called on a worker thread as it starts and ends: `index` 0…threads-1. Set before the first
- * job. */
-void bh_worker_pool_on_thread(struct bh_worker_pool *pool, void (*start)(void *arg, unsigned index),
-                              void (*end)(void *arg, unsigned index), void *argument);
-
 /* Runs `function(job, argument)` on a worker thread and parks the fiber until it is done; returns
  * what it returned. `interrupt` (may be NULL) is called on the loop's thread, at most once, when
  * the fiber is cancelled or its deadline passes while the job is running; it makes the job return
@@ -49,9 +44,6 @@ int bh_worker_run(struct bh_worker_pool *pool, bh_worker_function *function, voi
  * interrupts it, and a full queue does not refuse it. BH_ESHUTDOWN only. */
 int bh_worker_run_uncancelable(struct bh_worker_pool *pool, bh_worker_function *function,
                                void *argument) BH_MUST_CHECK;
-
-/* The worker index of the calling thread in its pool, or -1. */
-int bh_worker_index(void);
 
 /* For metrics: threads busy, jobs waiting. */
 unsigned bh_worker_pool_busy(struct bh_worker_pool *pool);

@@ -204,49 +204,13 @@ static void test_uncancelable(void **const state)
     in_fiber_run(clean_up_runs_after_cancel, NULL);
 }
 
-static atomic_uint threads_started;
-static atomic_uint threads_ended;
-
-static void thread_starts(void *const argument, const unsigned index)
-{
-    (void)argument;
-    bh_assert(index < 2 && bh_worker_index() == (int)index);
-    atomic_fetch_add(&threads_started, 1);
-}
-
-static void thread_ends(void *const argument, const unsigned index)
-{
-    (void)argument;
-    (void)index;
-    atomic_fetch_add(&threads_ended, 1);
-}
-
-static void threads_are_told_of(void *const argument)
-{
-    (void)argument;
-    struct bh_worker_pool *pool;
-    assert_int_equal(bh_worker_pool_create("test", 2, 10, &pool), 0);
-    bh_worker_pool_on_thread(pool, thread_starts, thread_ends, NULL);
-    struct square work = { .number = 3 };
-    assert_int_equal(bh_worker_run(pool, square, &work, NULL), 0);
-    bh_worker_pool_destroy(pool);
-    assert_true(atomic_load(&threads_started) >= 1);
-    assert_int_equal(atomic_load(&threads_started), atomic_load(&threads_ended));
-    assert_int_equal(bh_worker_index(), -1);
-}
-
-static void test_thread_hooks(void **const state)
-{
-    (void)state;
-    in_fiber_run(threads_are_told_of, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),      cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_deadline),     cmocka_unit_test(test_uncancelable),
-        cmocka_unit_test(test_thread_hooks),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_uncancelable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
