@@ -1,11 +1,15 @@
 /*
- * Languages: codes, stemmers, commonest words (folded, in byte order).
+ * Languages: codes, stemmers, commonest words (folded). To tell a text's language each of its words
+ * is looked for in all of them: one hash table, made at first use and constant afterwards, says for
+ * a word whose it is.
  */
 #include "library/language.h"
 
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
+#include <xxhash.h>
 
+#include "bulkhead/base/assert.h"
 #include "library/analysis.h"
 
 static const char *const english_words[] = {
@@ -381,21 +385,59 @@ const char *tome_language_stemmer(const enum tome_language language)
     return languages[language].stemmer;
 }
 
-static int compare_word(const void *const key, const void *const element)
+/* ---- Commonest words ---- */
+
+/* All the languages' words; size 0: an empty slot. */
+#define STOP_WORD_SLOTS 8192 /* a power of two */
+
+struct stop_word {
+    struct bh_str text;
+    uint32_t languages; /* a bit for each */
+};
+
+static pthread_once_t stop_words_once = PTHREAD_ONCE_INIT;
+static struct stop_word stop_words[STOP_WORD_SLOTS];
+static size_t stop_word_count;
+
+/* Its slot, or the empty one where it would be. */
+static struct stop_word *find_stop_word(const struct bh_str word)
 {
-    const struct bh_str *const form = key;
-    const char *const *const word = element;
-    return bh_str_compare(*form, bh_str_from(*word));
+    size_t slot = (size_t)XXH3_64bits(word.data, word.size) & (STOP_WORD_SLOTS - 1);
+    while (stop_words[slot].text.size != 0 && !bh_str_equal(stop_words[slot].text, word))
+        slot = (slot + 1) & (STOP_WORD_SLOTS - 1);
+    return &stop_words[slot];
+}
+
+static void add_stop_word(const struct bh_str word, const unsigned language)
+{
+    struct stop_word *const slot = find_stop_word(word);
+    if (slot->text.size == 0)
+        stop_word_count++;
+    bh_assert(stop_word_count <= STOP_WORD_SLOTS / 2);
+    slot->text = word;
+    slot->languages |= UINT32_C(1) << language;
+}
+
+static void make_stop_words(void)
+{
+    for (unsigned i = 0; i < TOME_LANGUAGE_COUNT; i++)
+        for (size_t j = 0; j < languages[i].word_count; j++)
+            add_stop_word(bh_str_from(languages[i].words[j]), i);
+}
+
+/* A bit for each language, by its number, of which `form` is one of the commonest words. */
+static uint32_t languages_of(const struct bh_str form)
+{
+    pthread_once(&stop_words_once, make_stop_words);
+    return find_stop_word(form)->languages;
 }
 
 bool tome_language_is_stop_word(const enum tome_language language, const struct bh_str form)
 {
-    const struct language *const entry = &languages[language];
-    if (entry->word_count == 0)
-        return false;
-    return bsearch(&form, entry->words, entry->word_count, sizeof(*entry->words), compare_word) !=
-           NULL;
+    return (languages_of(form) >> language & 1) != 0;
 }
+
+/* ---- A text's language ---- */
 
 enum tome_language tome_language_detect(struct bh_str text)
 {
@@ -413,8 +455,8 @@ enum tome_language tome_language_detect(struct bh_str text)
         word_count++;
         if (token.form.size == 1)
             continue; /* a letter by itself tells little: l', -s, (a) */
-        for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++)
-            found[i] += tome_language_is_stop_word((enum tome_language)i, token.form);
+        for (uint32_t rest = languages_of(token.form); rest != 0; rest &= rest - 1)
+            found[__builtin_ctz(rest)]++;
     }
 
     int best = TOME_LANGUAGE_NONE;
