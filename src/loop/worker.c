@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/thread.h"
 
 #define POOL_MAGIC 0x574f524bu
 
@@ -103,7 +104,7 @@ int bh_worker_pool_create(const char *const name, const unsigned threads,
     bh_list_init(&pool->shared.queue);
     pool->threads = calloc(threads, sizeof(*pool->threads));
     while (pool->threads && pool->thread_count < threads) {
-        if (pthread_create(&pool->threads[pool->thread_count], NULL, thread_main, pool) != 0)
+        if (bh_thread_start(thread_main, pool, &pool->threads[pool->thread_count]) != 0)
             break;
         pool->thread_count++;
     }

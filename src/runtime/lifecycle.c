@@ -1,9 +1,13 @@
 /*
  * Starting and leaving. The first loop runs on the calling thread and takes the signals; the others
  * get a thread each. Leaving is a sequence of posted steps: mark, wait, drain every loop, stop.
+ *
+ * Signals that end the process are read from a descriptor, not caught: no handler ever runs on a
+ * fiber's stack, and none is put off until a fiber runs again that may never do so.
  */
 #include "bulkhead/runtime/lifecycle.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,10 +16,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/log.h"
+#include "bulkhead/base/thread.h"
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
 
@@ -38,12 +44,13 @@ struct member {
 struct lifecycle {
     const struct bh_lifecycle_options *options;
     struct bh_http_server *server;
+    int signal_fd;
     struct member members[LOOPS_MAX];
     unsigned count;
     sem_t member_began; /* a member's thread has written its attach_result */
 
     /* First loop's thread from here on. */
-    uv_signal_t terminate, interrupt;
+    uv_poll_t signals;
     uv_timer_t timer; /* the shutdown delay, then the time-out */
     enum { SERVING, DELAYING, DRAINING, STOPPED } phase;
     uint64_t deadline_us;
@@ -81,8 +88,7 @@ static void all_drained(struct lifecycle *const lifecycle)
     lifecycle->phase = STOPPED;
     if (lifecycle->options->on_stop)
         lifecycle->options->on_stop(lifecycle->options->service);
-    uv_close((uv_handle_t *)&lifecycle->terminate, NULL);
-    uv_close((uv_handle_t *)&lifecycle->interrupt, NULL);
+    uv_close((uv_handle_t *)&lifecycle->signals, NULL);
     uv_close((uv_handle_t *)&lifecycle->timer, NULL);
     bh_loop_stop(lifecycle->members[0].loop);
 }
@@ -133,9 +139,8 @@ static void delay_over(uv_timer_t *const timer)
     drain_all(timer->data);
 }
 
-static void leave(uv_signal_t *const handle, const int number)
+static void leave(struct lifecycle *const lifecycle, const int number)
 {
-    struct lifecycle *const lifecycle = handle->data;
     const struct bh_lifecycle_options *const options = lifecycle->options;
     const uint64_t now_us = bh_time_now_us();
     if (lifecycle->phase == SERVING) {
@@ -157,6 +162,16 @@ static void leave(uv_signal_t *const handle, const int number)
         bh_log_flush();
         _exit(128 + number);
     }
+}
+
+static void read_signals(uv_poll_t *const handle, const int status, const int events)
+{
+    (void)status;
+    (void)events;
+    struct lifecycle *const lifecycle = handle->data;
+    struct signalfd_siginfo signal;
+    while (read(lifecycle->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal))
+        leave(lifecycle, (int)signal.ssi_signo);
 }
 
 /* ---- Starting ---- */
@@ -181,7 +196,7 @@ static int start_member(struct member *const member)
         member->attached = result == 0;
         return result;
     }
-    if (pthread_create(&member->thread, NULL, member_main, member) != 0)
+    if (bh_thread_start(member_main, member, &member->thread) != 0)
         return BH_ENOMEM;
     member->has_thread = true;
     while (sem_wait(&lifecycle->member_began) != 0)
@@ -248,14 +263,11 @@ static void keep_freed_memory(void)
 static void serve(struct lifecycle *const lifecycle)
 {
     uv_loop_t *const uv = bh_loop_uv(lifecycle->members[0].loop);
-    uv_signal_init(uv, &lifecycle->terminate);
-    uv_signal_init(uv, &lifecycle->interrupt);
+    uv_poll_init(uv, &lifecycle->signals, lifecycle->signal_fd);
     uv_timer_init(uv, &lifecycle->timer);
-    lifecycle->terminate.data = lifecycle;
-    lifecycle->interrupt.data = lifecycle;
+    lifecycle->signals.data = lifecycle;
     lifecycle->timer.data = lifecycle;
-    uv_signal_start(&lifecycle->terminate, leave, SIGTERM);
-    uv_signal_start(&lifecycle->interrupt, leave, SIGINT);
+    uv_poll_start(&lifecycle->signals, UV_READABLE, read_signals);
     uv_timer_start(&lifecycle->timer, begin, 0, 0);
     bh_loop_run(lifecycle->members[0].loop);
 }
@@ -272,7 +284,18 @@ int bh_lifecycle_run(const struct bh_lifecycle_options *const options,
     keep_freed_memory();
     atomic_store(&started_us, bh_time_now_us());
 
-    int result = bh_http_server_create(&options->http, options->host, options->port,
+    sigset_t ending, before;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ending, &before);
+    int result = 0;
+    lifecycle->signal_fd = signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (lifecycle->signal_fd < 0)
+        result = bh_error_set(reterr, BH_ELIMIT, "no descriptor to take signals from: %s",
+                              strerror(errno));
+    if (result == 0)
+        result = bh_http_server_create(&options->http, options->host, options->port,
                                        options->router, options->service, &lifecycle->server,
                                        reterr);
     if (result == 0)
@@ -292,6 +315,9 @@ int bh_lifecycle_run(const struct bh_lifecycle_options *const options,
     for (unsigned i = 0; i < lifecycle->count; i++)
         bh_loop_destroy(lifecycle->members[i].loop);
     bh_http_server_destroy(lifecycle->server);
+    if (lifecycle->signal_fd >= 0)
+        close(lifecycle->signal_fd);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     sem_destroy(&lifecycle->member_began);
     free(lifecycle);
     return result;

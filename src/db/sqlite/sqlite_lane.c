@@ -1,13 +1,13 @@
 #include "db/sqlite/sqlite_lane.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "bulkhead/base/list.h"
 #include "bulkhead/base/log.h"
+#include "bulkhead/base/thread.h"
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
 
@@ -328,12 +328,8 @@ static void cond_init(pthread_cond_t *const condition)
     pthread_condattr_destroy(&attributes);
 }
 
-/* Signals belong to the loop's thread: SQLite must not be interrupted in its system calls. */
 static int start_threads(struct bh_sqlite_lane *const lane)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (lane->thread_count < lane->options.threads) {
         struct bh_sqlite_thread *const thread = &lane->threads[lane->thread_count];
         thread->lane = lane;
@@ -341,7 +337,7 @@ static int start_threads(struct bh_sqlite_lane *const lane)
         bh_list_init(&thread->node);
         cond_init(&thread->wake);
         pthread_mutex_lock(&lane->shared.mutex);
-        const bool is_started = pthread_create(&thread->thread, NULL, thread_main, thread) == 0;
+        const bool is_started = bh_thread_start(thread_main, thread, &thread->thread) == 0;
         lane->shared.starting += is_started;
         pthread_mutex_unlock(&lane->shared.mutex);
         if (!is_started) {
@@ -350,7 +346,6 @@ static int start_threads(struct bh_sqlite_lane *const lane)
         }
         lane->thread_count++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return lane->thread_count == lane->options.threads ? 0 : BH_ENOMEM;
 }
 

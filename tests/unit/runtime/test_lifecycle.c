@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/thread.h"
 #include "bulkhead/loop/fiber.h"
 #include "bulkhead/runtime/health.h"
 #include "bulkhead/runtime/lifecycle.h"
@@ -181,7 +182,7 @@ static void *visit(void *const argument)
     bh_assert(strstr(answer, "text/plain; version=0.0.4") && strstr(answer, "# TYPE loop_fibers"));
 
     pthread_t thread;
-    bh_assert(pthread_create(&thread, NULL, get_slow, client) == 0);
+    bh_assert(bh_thread_start(get_slow, client, &thread) == 0);
     while (!atomic_load(&client->service->slow_begun))
         usleep(500);
     kill(getpid(), SIGTERM);
@@ -230,7 +231,7 @@ static void test_serves_and_leaves_without_losing_a_request(void **const state)
     static struct client client;
     client = (struct client){ .service = &service, .port = options.port };
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, visit, &client), 0);
+    assert_int_equal(bh_thread_start(visit, &client, &thread), 0);
     struct bh_error error = { 0 };
     assert_int_equal(bh_lifecycle_run(&options, &error), 0);
     pthread_join(thread, NULL);
