@@ -226,7 +226,7 @@ int main(const int count, char **const arguments)
         fprintf(stderr, "db_query: %s\n", error.message);
         return 1;
     }
-    check(bh_sqlite_run(bench.db, BH_DB_WRITE, fill, NULL, NULL), "fill");
+    check(bh_sqlite_run(bench.db, BH_DB_WRITE, "run", fill, NULL, NULL), "fill");
     for (size_t i = 0; i < BH_COUNT_OF(statements); i++)
         measure(&statements[i], argument_or(count, arguments, 3, 64), duration_us);
     bh_db_close(bench.db);

@@ -1,4 +1,4 @@
-/* Finds the driver of a URL and hands the calls to it; conversions of result values. */
+/* Finds the driver of a URL, hands the calls to it and times them; conversions of result values. */
 #include "bulkhead/db/db.h"
 
 #include "bulkhead/base/assert.h"
@@ -13,8 +13,11 @@ int bh_db_open(const struct bh_db_options *const options, struct bh_db **const r
 {
     for (size_t i = 0; i < BH_COUNT_OF(drivers); i++) {
         const struct bh_str scheme = bh_str_from(drivers[i]->scheme);
-        if (bh_str_starts_with(bh_str_from(options->url), scheme))
-            return drivers[i]->open(options->url + scheme.size, options, ret_db, reterr);
+        if (!bh_str_starts_with(bh_str_from(options->url), scheme))
+            continue;
+        bh_trace_register(options->statements, options->statement_count, drivers[i]->statement_text,
+                          drivers[i]->speaks_postgres);
+        return drivers[i]->open(options->url + scheme.size, options, ret_db, reterr);
     }
     /* Only the scheme is shown: behind it may stand a password. */
     struct bh_str rest = bh_str_from(options->url);
@@ -44,25 +47,41 @@ int bh_db_query(struct bh_db *const db, const enum bh_db_lane lane,
                 struct bh_arena *const arena, struct bh_db_rows *const ret_rows,
                 struct bh_error *const reterr)
 {
-    return db->driver->query(db, lane, statement, parameters, parameter_count, arena, ret_rows,
-                             reterr);
+    struct bh_trace_span span;
+    bh_trace_begin(&span, statement->name, db->driver->statement_text(statement));
+    const int result = db->driver->query(db, lane, statement, parameters, parameter_count, arena,
+                                         ret_rows, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
 }
 
 int bh_db_begin(struct bh_db *const db, const enum bh_db_lane lane,
                 struct bh_db_transaction **const ret_transaction, struct bh_error *const reterr)
 {
-    return db->driver->begin(db, lane, ret_transaction, reterr);
+    struct bh_trace_span span;
+    bh_trace_begin(&span, "begin", "BEGIN");
+    const int result = db->driver->begin(db, lane, ret_transaction, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
 }
 
 int bh_db_commit(struct bh_db_transaction *const transaction, struct bh_error *const reterr)
 {
-    return transaction->driver->commit(transaction, reterr);
+    struct bh_trace_span span;
+    bh_trace_begin(&span, "commit", "COMMIT");
+    const int result = transaction->driver->commit(transaction, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
 }
 
 void bh_db_rollback(struct bh_db_transaction *const transaction)
 {
-    if (transaction)
-        transaction->driver->rollback(transaction);
+    if (!transaction)
+        return;
+    struct bh_trace_span span;
+    bh_trace_begin(&span, "rollback", "ROLLBACK");
+    transaction->driver->rollback(transaction, &span);
+    bh_trace_end(&span, 0);
 }
 
 int bh_db_transaction_query(struct bh_db_transaction *const transaction,
@@ -71,8 +90,12 @@ int bh_db_transaction_query(struct bh_db_transaction *const transaction,
                             const size_t parameter_count, struct bh_arena *const arena,
                             struct bh_db_rows *const ret_rows, struct bh_error *const reterr)
 {
-    return transaction->driver->transaction_query(transaction, statement, parameters,
-                                                  parameter_count, arena, ret_rows, reterr);
+    struct bh_trace_span span;
+    bh_trace_begin(&span, statement->name, transaction->driver->statement_text(statement));
+    const int result = transaction->driver->transaction_query(
+        transaction, statement, parameters, parameter_count, arena, ret_rows, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
 }
 
 int bh_db_transaction_many(struct bh_db_transaction *const transaction,
@@ -81,8 +104,12 @@ int bh_db_transaction_many(struct bh_db_transaction *const transaction,
                            const size_t row_count, int64_t *const ret_changes,
                            struct bh_error *const reterr)
 {
-    return transaction->driver->transaction_many(transaction, statement, parameters,
-                                                 parameter_count, row_count, ret_changes, reterr);
+    struct bh_trace_span span;
+    bh_trace_begin(&span, statement->name, transaction->driver->statement_text(statement));
+    const int result = transaction->driver->transaction_many(
+        transaction, statement, parameters, parameter_count, row_count, ret_changes, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
 }
 
 /* ---- Rows ---- */

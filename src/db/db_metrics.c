@@ -1,6 +1,7 @@
 #include "db/db_metrics.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bulkhead/base/error.h"
@@ -8,6 +9,7 @@
 #define BH_METRICS_FILE "db/db_metrics.def"
 #include "bulkhead/base/metrics_define.h"
 
+#define ROUTE_SIZE 128
 #define STATEMENTS_MAX 64 /* a histogram takes 20 of the process' 4,096 slots */
 
 static const int error_codes[] = {
@@ -17,6 +19,7 @@ static const int error_codes[] = {
 };
 
 static bh_metric errors[BH_COUNT_OF(error_codes)];
+static bh_metric slow;
 
 static struct {
     pthread_mutex_t mutex;
@@ -33,6 +36,7 @@ static void register_metrics(void)
         const char *const name = bh_error_name(error_codes[i]);
         errors[i] = bh_metrics_child(&metric_families[METRIC_errors], &name, 1);
     }
+    slow = bh_metrics_child(&metric_families[METRIC_slow], NULL, 0);
 }
 
 struct bh_db_lane_metrics bh_db_metrics_lane(const enum bh_db_lane lane)
@@ -75,4 +79,19 @@ void bh_db_metrics_error(const int code)
         if (error_codes[i] == code)
             bh_metrics_add(errors[i], 1);
     }
+}
+
+void bh_db_metrics_slow(void)
+{
+    pthread_once(&once, register_metrics);
+    bh_metrics_add(slow, 1);
+}
+
+void bh_db_metrics_repeated(const struct bh_str route)
+{
+    pthread_once(&once, register_metrics);
+    char text[ROUTE_SIZE];
+    snprintf(text, sizeof(text), "%.*s", BH_STR_ARGS(route));
+    const char *const value = text;
+    bh_metrics_add(bh_metrics_child(&metric_families[METRIC_repeated], &value, 1), 1);
 }

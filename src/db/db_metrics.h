@@ -13,8 +13,12 @@ struct bh_db_lane_metrics {
 struct bh_db_lane_metrics bh_db_metrics_lane(enum bh_db_lane lane);
 
 /* Durations of a statement. At most 64 names are told apart; the others share one. Takes a lock:
- * look it up when the statement is prepared. */
+ * look it up once. */
 bh_metric bh_db_metrics_statement(const char *name);
 
 /* Counts a failed call. */
 void bh_db_metrics_error(int code);
+
+/* Counts a slow statement, and one that a request of the route ran too often. */
+void bh_db_metrics_slow(void);
+void bh_db_metrics_repeated(struct bh_str route);

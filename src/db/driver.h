@@ -3,11 +3,15 @@
  *
  * A driver's database and transaction objects begin with the structs below, so that db.c finds the
  * table without a look-up. What each function promises stands in db.h.
+ *
+ * db.c times each call by a span that comes with it; the driver notes in it when the call got its
+ * connection, when the database was done, and how many rows there were (db/trace.h).
  */
 #pragma once
 
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
+#include "db/trace.h"
 
 struct bh_driver {
     const char *backend; /* "sqlite": what bh_db_backend tells */
@@ -20,27 +24,35 @@ struct bh_driver {
 
     int (*query)(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
                  const struct bh_db_value *parameters, size_t parameter_count,
-                 struct bh_arena *arena, struct bh_db_rows *ret_rows, struct bh_error *reterr);
+                 struct bh_arena *arena, struct bh_db_rows *ret_rows, struct bh_trace_span *span,
+                 struct bh_error *reterr);
 
     int (*begin)(struct bh_db *db, enum bh_db_lane lane, struct bh_db_transaction **ret_transaction,
-                 struct bh_error *reterr);
-    int (*commit)(struct bh_db_transaction *transaction, struct bh_error *reterr);
-    void (*rollback)(struct bh_db_transaction *transaction);
+                 struct bh_trace_span *span, struct bh_error *reterr);
+    int (*commit)(struct bh_db_transaction *transaction, struct bh_trace_span *span,
+                  struct bh_error *reterr);
+    void (*rollback)(struct bh_db_transaction *transaction, struct bh_trace_span *span);
     int (*transaction_query)(struct bh_db_transaction *transaction,
                              const struct bh_statement *statement,
                              const struct bh_db_value *parameters, size_t parameter_count,
                              struct bh_arena *arena, struct bh_db_rows *ret_rows,
-                             struct bh_error *reterr);
+                             struct bh_trace_span *span, struct bh_error *reterr);
     int (*transaction_many)(struct bh_db_transaction *transaction,
                             const struct bh_statement *statement,
                             const struct bh_db_value *parameters, size_t parameter_count,
-                            size_t row_count, int64_t *ret_changes, struct bh_error *reterr);
+                            size_t row_count, int64_t *ret_changes, struct bh_trace_span *span,
+                            struct bh_error *reterr);
+
+    /* A statement's text for this backend, or NULL; whether PostgreSQL's grammar reads it. */
+    const char *(*statement_text)(const struct bh_statement *statement);
+    bool speaks_postgres;
 
     /* A migration's text for this backend, or NULL. */
     const char *(*migration_text)(const struct bh_migration *migration);
     /* Runs that text: several statements, none of which may end the transaction. */
     int (*transaction_migrate)(struct bh_db_transaction *transaction,
-                               const struct bh_migration *migration, struct bh_error *reterr);
+                               const struct bh_migration *migration, struct bh_trace_span *span,
+                               struct bh_error *reterr);
 };
 
 struct bh_db {

@@ -146,6 +146,17 @@ static int record(const struct plan *const plan, struct bh_db_transaction *const
                                    NULL, reterr);
 }
 
+static int apply(const struct plan *const plan, struct bh_db_transaction *const transaction,
+                 const struct bh_migration *const migration, struct bh_error *const reterr)
+{
+    const struct bh_driver *const driver = plan->db->driver;
+    struct bh_trace_span span;
+    bh_trace_begin(&span, migration->name, driver->migration_text(migration));
+    const int result = driver->transaction_migrate(transaction, migration, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
+}
+
 /* Applies the first migration that is missing. Under the write lock. */
 static int apply_next(const struct plan *const plan, struct bh_db_transaction *const transaction,
                       size_t *const ret_applied, bool *const ret_did, struct bh_error *const reterr)
@@ -161,7 +172,7 @@ static int apply_next(const struct plan *const plan, struct bh_db_transaction *c
         result = bh_db_transaction_query(transaction, &create_records, NULL, 0, NULL, NULL, reterr);
     const struct bh_migration *const migration = &plan->migrations[*ret_applied];
     if (!result)
-        result = plan->db->driver->transaction_migrate(transaction, migration, reterr);
+        result = apply(plan, transaction, migration, reterr);
     if (!result)
         result = record(plan, transaction, migration, reterr);
     return result;

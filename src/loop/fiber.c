@@ -38,6 +38,8 @@ struct bh_fiber {
     bh_fiber_function *function;
     void *argument;
     const struct bh_log_context *log_context;
+    void *local;
+    void (*destroy_local)(void *data);
     struct bh_context context;
 };
 
@@ -75,6 +77,9 @@ static void fiber_ended(struct bh_fiber *const fiber)
 {
     struct bh_loop *const loop = fiber->loop;
     bh_context_fini(&fiber->context);
+    if (fiber->local)
+        fiber->destroy_local(fiber->local);
+    fiber->local = NULL;
     bh_stack_give_back(&loop->stacks, fiber->stack);
     fiber->stack = NULL;
     bh_list_prepend(&loop->idle_fibers, &fiber->node);
@@ -189,6 +194,18 @@ void bh_fiber_set_log_context(const struct bh_log_context *const context)
 {
     current_fiber()->log_context = context;
     bh_log_context_set(context);
+}
+
+void bh_fiber_set_local(void *const data, void (*const destroy)(void *data))
+{
+    struct bh_fiber *const fiber = current_fiber();
+    fiber->local = data;
+    fiber->destroy_local = destroy;
+}
+
+void *bh_fiber_local(void)
+{
+    return current_fiber()->local;
 }
 
 /* ---- Waiting ---- */

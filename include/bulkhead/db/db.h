@@ -21,6 +21,7 @@ enum bh_db_lane { BH_DB_READ, BH_DB_WRITE };
 
 /* ---- Statements ---- */
 
+/* Constant for the life of the process, with its texts: statements are known by their address. */
 struct bh_statement {
     const char *name;   /* "book_by_id": the file's name */
     const char *sqlite; /* text, or NULL where a backend has no such statement */

@@ -15,13 +15,14 @@ typedef int bh_sqlite_connect_hook(sqlite3 *connection, bool writer, void *argum
 void bh_sqlite_set_connect_hook(bh_sqlite_connect_hook *hook, void *argument);
 
 /* Runs `function` on a connection of `lane`, on that connection's thread; parks the fiber
- * meanwhile.
+ * meanwhile. `name`: a literal, under which the whole run is counted as one statement.
  * A cancelled fiber interrupts it (SQLITE_INTERRUPT). On WRITE the caller begins and ends its own
  * transaction inside. Returns what `function` returned. */
 typedef int bh_sqlite_function(struct bh_sqlite_session *session, void *argument,
                                struct bh_error *reterr);
-int bh_sqlite_run(struct bh_db *db, enum bh_db_lane lane, bh_sqlite_function *function,
-                  void *argument, struct bh_error *reterr) BH_MUST_CHECK;
+int bh_sqlite_run(struct bh_db *db, enum bh_db_lane lane, const char *name,
+                  bh_sqlite_function *function, void *argument,
+                  struct bh_error *reterr) BH_MUST_CHECK;
 
 /* 0, or BH_ECANCELED or BH_ETIMEDOUT when nobody wants the running function's result any more: ask
  * between steps of long work of your own (SQLite's own steps are interrupted by themselves). */

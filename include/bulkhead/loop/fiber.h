@@ -38,6 +38,11 @@ uint64_t bh_fiber_deadline(void);
 /* The log context of the running fiber; borrowed until replaced or the fiber ends. */
 void bh_fiber_set_log_context(const struct bh_log_context *context);
 
+/* One pointer that goes with the running fiber, for a layer above; NULL until it is set. When the
+ * fiber ends, `destroy` is called with it on the loop's thread, outside of any fiber. */
+void bh_fiber_set_local(void *data, void (*destroy)(void *data));
+void *bh_fiber_local(void);
+
 /* ---- Waiting ---- */
 
 /* Parks the running fiber until bh_fiber_wake. 0, BH_ECANCELED or BH_ETIMEDOUT. A wake that came

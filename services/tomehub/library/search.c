@@ -151,7 +151,7 @@ int tome_search(struct bh_db *const db, const struct tome_search_request *const 
     job.has_cursor = request->cursor.size > 0;
     if (job.has_cursor && parse_cursor(request->cursor, &job.cursor) < 0)
         return bh_error_set(reterr, BH_EINVAL, "cursor is not one that a search has answered");
-    const int result = bh_sqlite_run(db, BH_DB_READ, search_chunks, &job, reterr);
+    const int result = bh_sqlite_run(db, BH_DB_READ, "search", search_chunks, &job, reterr);
     if (result == 0)
         *ret_answer = answer;
     return result;
@@ -296,7 +296,7 @@ int tome_search_books(struct bh_db *const db, const struct tome_search_request *
     by_relevance.sort = TOME_SORT_RELEVANCE;
     struct tome_search_books_answer answer = { 0 };
     struct books_job job = { .request = &by_relevance, .arena = arena, .answer = &answer };
-    const int result = bh_sqlite_run(db, BH_DB_READ, search_books, &job, reterr);
+    const int result = bh_sqlite_run(db, BH_DB_READ, "search_books", search_books, &job, reterr);
     if (result == 0)
         *ret_answer = answer;
     return result;

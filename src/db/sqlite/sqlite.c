@@ -187,20 +187,28 @@ static int run_write_query(struct bh_sqlite_session *const session, void *const 
     return bh_sqlite_session_commit(session, reterr);
 }
 
+/* The end of a query: its rows for the caller and for the trace. */
+static int give_rows(const int result, const struct bh_db_rows *const rows,
+                     struct bh_db_rows *const ret_rows, struct bh_trace_span *const span)
+{
+    span->rows = rows->row_count > 0 ? rows->row_count : (uint64_t)rows->changes;
+    if (!result && ret_rows)
+        *ret_rows = *rows;
+    return result;
+}
+
 static int database_query(struct bh_db *const db, const enum bh_db_lane lane,
                           const struct bh_statement *const statement,
                           const struct bh_db_value *const parameters, const size_t parameter_count,
                           struct bh_arena *const arena, struct bh_db_rows *const ret_rows,
-                          struct bh_error *const reterr)
+                          struct bh_trace_span *const span, struct bh_error *const reterr)
 {
     struct bh_db_rows rows = { 0 };
-    struct query query = { statement, parameters, parameter_count, arena, ret_rows ? &rows : NULL };
+    struct query query = { statement, parameters, parameter_count, ret_rows ? arena : NULL, &rows };
     const int result = bh_sqlite_lane_call(database_of(db)->lanes[lane], statement->name,
                                            lane == BH_DB_WRITE ? run_write_query : run_query,
-                                           &query, NULL, reterr);
-    if (!result && ret_rows)
-        *ret_rows = rows;
-    return result;
+                                           &query, NULL, span, reterr);
+    return give_rows(result, &rows, ret_rows, span);
 }
 
 /* ---- Transactions ---- */
@@ -230,7 +238,7 @@ static int run_rollback(struct bh_sqlite_session *const session, void *const arg
 
 static int database_begin(struct bh_db *const db, const enum bh_db_lane lane,
                           struct bh_db_transaction **const ret_transaction,
-                          struct bh_error *const reterr)
+                          struct bh_trace_span *const span, struct bh_error *const reterr)
 {
     struct transaction *const transaction = calloc(1, sizeof(*transaction));
     if (!transaction)
@@ -238,7 +246,7 @@ static int database_begin(struct bh_db *const db, const enum bh_db_lane lane,
     transaction->base.driver = &bh_sqlite_driver;
     transaction->magic = TRANSACTION_MAGIC;
     const int result = bh_sqlite_lane_call(database_of(db)->lanes[lane], "begin", run_begin, NULL,
-                                           &transaction->hold, reterr);
+                                           &transaction->hold, span, reterr);
     if (result) {
         free(transaction);
         return result;
@@ -253,11 +261,13 @@ static void transaction_free(struct transaction *const transaction)
     free(transaction);
 }
 
-static void transaction_rollback(struct bh_db_transaction *const base)
+static void transaction_rollback(struct bh_db_transaction *const base,
+                                 struct bh_trace_span *const span)
 {
     struct transaction *const transaction = transaction_of(base);
     /* Fails only if the thread was taken away, which has rolled back. */
-    (void)!bh_sqlite_lane_call_held(&transaction->hold, "rollback", run_rollback, NULL, true, NULL);
+    (void)!bh_sqlite_lane_call_held(&transaction->hold, "rollback", run_rollback, NULL, true, span,
+                                    NULL);
     transaction_free(transaction);
 }
 
@@ -268,7 +278,8 @@ static int failed_before(const struct transaction *const transaction, struct bh_
                         bh_error_text(transaction->failed));
 }
 
-static int transaction_commit(struct bh_db_transaction *const base, struct bh_error *const reterr)
+static int transaction_commit(struct bh_db_transaction *const base,
+                              struct bh_trace_span *const span, struct bh_error *const reterr)
 {
     struct transaction *const transaction = transaction_of(base);
     int result = transaction->failed;
@@ -277,10 +288,11 @@ static int transaction_commit(struct bh_db_transaction *const base, struct bh_er
         result = transaction->failed = BH_ECANCELED;
     if (result) {
         failed_before(transaction, reterr);
-        transaction_rollback(base);
+        transaction_rollback(base, span);
         return result;
     }
-    result = bh_sqlite_lane_call_held(&transaction->hold, "commit", run_commit, NULL, true, reterr);
+    result = bh_sqlite_lane_call_held(&transaction->hold, "commit", run_commit, NULL, true, span,
+                                      reterr);
     transaction_free(transaction);
     return result;
 }
@@ -288,12 +300,12 @@ static int transaction_commit(struct bh_db_transaction *const base, struct bh_er
 /* One call inside the transaction; an error leaves only rollback. */
 static int transaction_call(struct transaction *const transaction, const char *const what,
                             bh_sqlite_function *const function, void *const argument,
-                            struct bh_error *const reterr)
+                            struct bh_trace_span *const span, struct bh_error *const reterr)
 {
     if (transaction->failed)
         return failed_before(transaction, reterr);
     const int result = bh_sqlite_lane_call_held(&transaction->hold, what, function, argument, false,
-                                                reterr);
+                                                span, reterr);
     if (result)
         transaction->failed = result;
     return result;
@@ -303,15 +315,14 @@ static int transaction_query(struct bh_db_transaction *const base,
                              const struct bh_statement *const statement,
                              const struct bh_db_value *const parameters,
                              const size_t parameter_count, struct bh_arena *const arena,
-                             struct bh_db_rows *const ret_rows, struct bh_error *const reterr)
+                             struct bh_db_rows *const ret_rows, struct bh_trace_span *const span,
+                             struct bh_error *const reterr)
 {
     struct bh_db_rows rows = { 0 };
-    struct query query = { statement, parameters, parameter_count, arena, ret_rows ? &rows : NULL };
+    struct query query = { statement, parameters, parameter_count, ret_rows ? arena : NULL, &rows };
     const int result = transaction_call(transaction_of(base), statement->name, run_query, &query,
-                                        reterr);
-    if (!result && ret_rows)
-        *ret_rows = rows;
-    return result;
+                                        span, reterr);
+    return give_rows(result, &rows, ret_rows, span);
 }
 
 struct many {
@@ -333,14 +344,21 @@ static int transaction_many(struct bh_db_transaction *const base,
                             const struct bh_statement *const statement,
                             const struct bh_db_value *const parameters,
                             const size_t parameter_count, const size_t row_count,
-                            int64_t *const ret_changes, struct bh_error *const reterr)
+                            int64_t *const ret_changes, struct bh_trace_span *const span,
+                            struct bh_error *const reterr)
 {
     struct many many = { statement, parameters, parameter_count, row_count, 0 };
     const int result = transaction_call(transaction_of(base), statement->name, run_many, &many,
-                                        reterr);
+                                        span, reterr);
+    span->rows = (uint64_t)many.changes;
     if (!result && ret_changes)
         *ret_changes = many.changes;
     return result;
+}
+
+static const char *statement_text(const struct bh_statement *const statement)
+{
+    return statement->sqlite;
 }
 
 static const char *migration_text(const struct bh_migration *const migration)
@@ -357,20 +375,25 @@ static int run_migration(struct bh_sqlite_session *const session, void *const ar
 
 static int transaction_migrate(struct bh_db_transaction *const base,
                                const struct bh_migration *const migration,
-                               struct bh_error *const reterr)
+                               struct bh_trace_span *const span, struct bh_error *const reterr)
 {
     struct bh_migration copy = *migration;
-    return transaction_call(transaction_of(base), migration->name, run_migration, &copy, reterr);
+    return transaction_call(transaction_of(base), migration->name, run_migration, &copy, span,
+                            reterr);
 }
 
 /* ---- What only SQLite has ---- */
 
-int bh_sqlite_run(struct bh_db *const db, const enum bh_db_lane lane,
+int bh_sqlite_run(struct bh_db *const db, const enum bh_db_lane lane, const char *const name,
                   bh_sqlite_function *const function, void *const argument,
                   struct bh_error *const reterr)
 {
-    return bh_sqlite_lane_call(database_of(db)->lanes[lane], "run", function, argument, NULL,
-                               reterr);
+    struct bh_trace_span span;
+    bh_trace_begin(&span, name, name);
+    const int result = bh_sqlite_lane_call(database_of(db)->lanes[lane], name, function, argument,
+                                           NULL, &span, reterr);
+    bh_trace_end(&span, result);
+    return result;
 }
 
 const struct bh_driver bh_sqlite_driver = {
@@ -384,6 +407,7 @@ const struct bh_driver bh_sqlite_driver = {
     .rollback = transaction_rollback,
     .transaction_query = transaction_query,
     .transaction_many = transaction_many,
+    .statement_text = statement_text,
     .migration_text = migration_text,
     .transaction_migrate = transaction_migrate,
 };

@@ -28,6 +28,7 @@ struct call {
     struct bh_error *reterr;
     struct bh_sqlite_hold *hold; /* NULL: none */
     bool release;                /* the hold ends with this call */
+    struct bh_trace_span *span;
     struct bh_sqlite_stop stop;
     uint64_t submitted_us;
     int result;
@@ -221,9 +222,11 @@ static void run(struct bh_sqlite_thread *const thread, struct call *const call)
 {
     struct bh_sqlite_session *const session = &thread->session;
     session->stop = call->release ? NULL : &call->stop;
+    call->span->granted_us = bh_time_now_us();
     int result = bh_sqlite_session_ensure(session, call->reterr);
     if (!result)
         result = reason_of(call, call->function(session, call->argument, call->reterr));
+    call->span->ended_us = bh_time_now_us();
     session->stop = NULL;
     call->result = result;
 }
@@ -412,7 +415,7 @@ void bh_sqlite_lane_destroy(struct bh_sqlite_lane *const lane)
 
 static void call_init(struct call *const call, const char *const what,
                       bh_sqlite_function *const function, void *const argument,
-                      struct bh_error *const reterr)
+                      struct bh_trace_span *const span, struct bh_error *const reterr)
 {
     struct bh_fiber *const fiber = bh_fiber_current();
     bh_assert(fiber || !bh_loop_current()); /* a loop must not be blocked */
@@ -421,6 +424,7 @@ static void call_init(struct call *const call, const char *const what,
         .function = function,
         .argument = argument,
         .reterr = reterr,
+        .span = span,
         .submitted_us = bh_time_now_us(),
         .stop = { .deadline_us = fiber ? bh_fiber_deadline() : BH_NEVER_US },
         .loop = bh_loop_current(),
@@ -558,11 +562,12 @@ static int wait_in_thread(struct bh_sqlite_lane *const lane, struct call *const 
 
 int bh_sqlite_lane_call(struct bh_sqlite_lane *const lane, const char *const what,
                         bh_sqlite_function *const function, void *const argument,
-                        struct bh_sqlite_hold *const hold, struct bh_error *const reterr)
+                        struct bh_sqlite_hold *const hold, struct bh_trace_span *const span,
+                        struct bh_error *const reterr)
 {
     bh_magic_check(lane, LANE_MAGIC);
     struct call call;
-    call_init(&call, what, function, argument, reterr);
+    call_init(&call, what, function, argument, span, reterr);
     call.hold = hold;
     int result = unwanted(&call, reterr);
     if (!result)
@@ -595,12 +600,13 @@ static int submit_held(struct bh_sqlite_hold *const hold, struct call *const cal
 
 int bh_sqlite_lane_call_held(struct bh_sqlite_hold *const hold, const char *const what,
                              bh_sqlite_function *const function, void *const argument,
-                             const bool release, struct bh_error *const reterr)
+                             const bool release, struct bh_trace_span *const span,
+                             struct bh_error *const reterr)
 {
     struct bh_sqlite_lane *const lane = hold->lane;
     bh_magic_check(lane, LANE_MAGIC);
     struct call call;
-    call_init(&call, what, function, argument, reterr);
+    call_init(&call, what, function, argument, span, reterr);
     call.release = release;
     int result = release ? 0 : unwanted(&call, reterr);
     if (!result)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "db/sqlite/sqlite_session.h"
+#include "db/trace.h"
 
 struct bh_sqlite_lane; /* opaque; shared by all loops */
 
@@ -38,20 +39,20 @@ void bh_sqlite_lane_destroy(struct bh_sqlite_lane *lane);
 
 /* Runs `function` on the next free thread and waits for it: a fiber parks, a thread without a loop
  * blocks. `what`: static text, told when others wait in vain for this thread. With `hold`, the
- * thread stays held if the function returned 0.
+ * thread stays held if the function returned 0. `span` gets the times of the run.
  *
  * Returns what the function returned, or, before it was begun: BH_EBUSY (too many wait, or no
  * thread within the time-out), BH_ECANCELED, BH_ETIMEDOUT, BH_ESHUTDOWN. A function that is
  * interrupted because its fiber was cancelled or ran out of time: BH_ECANCELED, BH_ETIMEDOUT. */
 int bh_sqlite_lane_call(struct bh_sqlite_lane *lane, const char *what, bh_sqlite_function *function,
-                        void *argument, struct bh_sqlite_hold *hold,
+                        void *argument, struct bh_sqlite_hold *hold, struct bh_trace_span *span,
                         struct bh_error *reterr) BH_MUST_CHECK;
 
 /* The same on the held thread. `release`: it is free afterwards, and neither cancellation nor the
  * deadline keep the call from running. BH_ETIMEDOUT: the thread was taken away. */
 int bh_sqlite_lane_call_held(struct bh_sqlite_hold *hold, const char *what,
                              bh_sqlite_function *function, void *argument, bool release,
-                             struct bh_error *reterr) BH_MUST_CHECK;
+                             struct bh_trace_span *span, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Asserts every invariant of the lane's state. Any thread; for tests. */
 void bh_sqlite_lane_check(struct bh_sqlite_lane *lane);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "bulkhead/base/time.h"
-
 #define ROWS_FIRST 8 /* room for rows taken at first; doubled as they come */
 
 static int bind_value(sqlite3_stmt *const prepared, const int at,
@@ -157,7 +155,6 @@ int bh_sqlite_query_run(struct bh_sqlite_session *const session,
     int code = prepare_for(session, statement, parameter_count, &slot, reterr);
     if (code)
         return code;
-    const uint64_t since_us = bh_time_now_us();
     sqlite3_stmt *const prepared = slot->statement;
     struct rows rows = { .arena = ret_rows ? arena : NULL };
     code = bind(session, statement, prepared, parameters, parameter_count, reterr);
@@ -168,7 +165,6 @@ int bh_sqlite_query_run(struct bh_sqlite_session *const session,
         rows.column_count = (size_t)sqlite3_column_count(prepared);
     sqlite3_reset(prepared);
     sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
-    bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
     if (code)
         return code;
     if (ret_rows)
@@ -208,7 +204,6 @@ int bh_sqlite_query_many(struct bh_sqlite_session *const session,
     int code = prepare_for(session, statement, parameter_count, &slot, reterr);
     if (code)
         return code;
-    const uint64_t since_us = bh_time_now_us();
     sqlite3_stmt *const prepared = slot->statement;
     int64_t changes = 0;
     for (size_t row = 0; !code && row < row_count; row++) {
@@ -218,7 +213,6 @@ int bh_sqlite_query_many(struct bh_sqlite_session *const session,
             changes += sqlite3_changes64(session->connection);
     }
     sqlite3_clear_bindings(prepared); /* they borrow the caller's memory */
-    bh_metrics_observe_us(slot->duration, bh_time_now_us() - since_us);
     if (!code && ret_changes)
         *ret_changes = changes;
     return code;

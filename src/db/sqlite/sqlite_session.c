@@ -275,7 +275,6 @@ static int prepare_text(struct bh_sqlite_session *const session,
                             statement->name);
     }
     slot->statement = prepared;
-    slot->duration = bh_db_metrics_statement(statement->name);
     return 0;
 }
 

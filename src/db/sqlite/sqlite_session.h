@@ -30,7 +30,6 @@ struct bh_sqlite_config {
 
 struct bh_sqlite_prepared {
     sqlite3_stmt *statement; /* NULL: not yet prepared on this connection */
-    bh_metric duration;
 };
 
 /* Statements outside of the config's table that one session may prepare. */

@@ -92,9 +92,9 @@ static void test_hook_and_data(void **const state)
                      0);
     assert_int_equal(bh_db_int_at(&rows, 0, 0), 42);
 
-    assert_int_equal(bh_sqlite_run(test->db, BH_DB_WRITE, keep_data, &counts, NULL), 7);
+    assert_int_equal(bh_sqlite_run(test->db, BH_DB_WRITE, "run", keep_data, &counts, NULL), 7);
     assert_int_equal(counts.destroyed, 0);
-    assert_int_equal(bh_sqlite_run(test->db, BH_DB_WRITE, keep_data, &counts, NULL), 7);
+    assert_int_equal(bh_sqlite_run(test->db, BH_DB_WRITE, "run", keep_data, &counts, NULL), 7);
     assert_int_equal(counts.destroyed, 1); /* replaced */
     bh_db_close(test->db);
     test->db = NULL;
@@ -138,11 +138,12 @@ static void test_leftovers(void **const state)
     struct bh_db_rows rows;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(
-            bh_sqlite_run(test->db, BH_DB_WRITE, leaves_transaction, begin, &test->error),
+            bh_sqlite_run(test->db, BH_DB_WRITE, "run", leaves_transaction, begin, &test->error),
             BH_EINTERNAL);
         assert_non_null(strstr(test->error.message, "left a transaction open"));
-        assert_int_equal(bh_sqlite_run(test->db, BH_DB_READ, leaves_statement, NULL, &test->error),
-                         BH_EINTERNAL);
+        assert_int_equal(
+            bh_sqlite_run(test->db, BH_DB_READ, "run", leaves_statement, NULL, &test->error),
+            BH_EINTERNAL);
         assert_int_equal(bh_db_query(test->db, BH_DB_READ, &sql[SQL_COUNT], NULL, 0, test->arena,
                                      &rows, &test->error),
                          0);
@@ -170,8 +171,9 @@ static void test_statements_outside_of_the_table(void **const state)
     struct test_database *const test = *state;
     reopen(state, 1);
     int prepared;
-    assert_int_equal(bh_sqlite_run(test->db, BH_DB_READ, prepares_many, &prepared, &test->error),
-                     BH_ELIMIT);
+    assert_int_equal(
+        bh_sqlite_run(test->db, BH_DB_READ, "run", prepares_many, &prepared, &test->error),
+        BH_ELIMIT);
     assert_non_null(strstr(test->error.message, "add it to the table"));
     assert_in_range(prepared, 12, 16);
 }
@@ -197,8 +199,9 @@ static void long_work_is_interrupted(void *const argument)
     for (int i = 0; i < 2; i++) {
         bool in_sqlite = i == 1;
         bh_fiber_set_deadline(bh_time_now_us() + 10 * BH_MS_US);
-        assert_int_equal(bh_sqlite_run(test->db, BH_DB_READ, long_work, &in_sqlite, &test->error),
-                         BH_ETIMEDOUT);
+        assert_int_equal(
+            bh_sqlite_run(test->db, BH_DB_READ, "run", long_work, &in_sqlite, &test->error),
+            BH_ETIMEDOUT);
     }
 }
 
@@ -252,8 +255,8 @@ static void test_settings(void **const state)
 {
     struct test_database *const test = *state;
     reopen(state, 1);
-    assert_int_equal(bh_sqlite_run(test->db, BH_DB_READ, check_settings, NULL, NULL), 0);
-    assert_int_equal(bh_sqlite_run(test->db, BH_DB_WRITE, check_settings, test, NULL), 0);
+    assert_int_equal(bh_sqlite_run(test->db, BH_DB_READ, "run", check_settings, NULL, NULL), 0);
+    assert_int_equal(bh_sqlite_run(test->db, BH_DB_WRITE, "run", check_settings, test, NULL), 0);
 }
 
 static void test_file_name_is_no_uri(void **const state)

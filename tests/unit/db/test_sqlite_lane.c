@@ -642,14 +642,15 @@ static void random_caller(void *const argument)
         uint64_t spin_us = draw(random) % 100;
         struct bh_sqlite_hold hold = { 0 };
         const bool holds = draw(random) % 2;
+        struct bh_trace_span span;
         const int result = bh_sqlite_lane_call(crowd->lane, "spin", spin, &spin_us,
-                                               holds ? &hold : NULL, NULL);
+                                               holds ? &hold : NULL, &span, NULL);
         if (!holds || result)
             continue;
         if (draw(random) % 2)
             (void)!bh_fiber_sleep(draw(random) % 2000); /* sometimes past the idle time-out */
-        (void)!bh_sqlite_lane_call_held(&hold, "spin", spin, &spin_us, false, NULL);
-        (void)!bh_sqlite_lane_call_held(&hold, "spin", spin, &spin_us, true, NULL);
+        (void)!bh_sqlite_lane_call_held(&hold, "spin", spin, &spin_us, false, &span, NULL);
+        (void)!bh_sqlite_lane_call_held(&hold, "spin", spin, &spin_us, true, &span, NULL);
     }
     random->left--;
 }

@@ -249,6 +249,40 @@ static void log_context_follows_the_fiber(void *const argument)
     bh_fiber_set_log_context(NULL);
 }
 
+static int destroyed_locals;
+
+static void destroy_local(void *const data)
+{
+    assert_null(bh_fiber_current());
+    destroyed_locals += *(int *)data;
+}
+
+static void has_local(void *const argument)
+{
+    assert_null(bh_fiber_local());
+    bh_fiber_set_local(argument, destroy_local);
+    bh_fiber_yield();
+    assert_ptr_equal(bh_fiber_local(), argument);
+}
+
+static void local_follows_the_fiber(void *const argument)
+{
+    (void)argument;
+    static int one = 1, ten = 10;
+    assert_int_equal(bh_fiber_spawn(bh_loop_current(), has_local, &one), 0);
+    assert_int_equal(bh_fiber_spawn(bh_loop_current(), has_local, &ten), 0);
+    assert_null(bh_fiber_local());
+    assert_int_equal(destroyed_locals, 0);
+}
+
+static void test_local(void **const state)
+{
+    (void)state;
+    destroyed_locals = 0;
+    in_fiber_run(local_follows_the_fiber, NULL);
+    assert_int_equal(destroyed_locals, 11);
+}
+
 static void test_log_context(void **const state)
 {
     (void)state;
@@ -266,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup(test_limit, reset_trace),
         cmocka_unit_test_setup(test_nested, reset_trace),
         cmocka_unit_test_setup(test_log_context, reset_trace),
+        cmocka_unit_test_setup(test_local, reset_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

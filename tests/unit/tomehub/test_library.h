@@ -131,8 +131,8 @@ static inline int test_library_run_here(struct bh_sqlite_session *const session,
 static inline int64_t test_library_run(struct test_library *const library, const char *const sql)
 {
     struct test_run run = { .sql = sql };
-    TEST_CHECK(
-        bh_sqlite_run(library->db, BH_DB_WRITE, test_library_run_here, &run, &library->error));
+    TEST_CHECK(bh_sqlite_run(library->db, BH_DB_WRITE, "run", test_library_run_here, &run,
+                             &library->error));
     return run.value;
 }
 

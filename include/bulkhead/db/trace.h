@@ -1,0 +1,41 @@
+/*
+ * What the statements of this process cost: every call of db.h (and bh_sqlite_run) is timed and
+ * counted by its fingerprint, the text without its constants. Statements that take long are logged,
+ * and so are those that one request runs again and again (N+1). Parameters are never looked at.
+ *
+ * The table has room for 512 fingerprints; what comes later is counted together as "other". The
+ * process has one table, whatever its databases. Any thread, unless said otherwise.
+ */
+#pragma once
+
+#include "bulkhead/base/macro.h"
+
+struct bh_trace_options {
+    uint64_t slow_us;      /* executions of at least this long are logged; 1 s */
+    unsigned runs_maximum; /* of one fingerprint in one request before it is logged; 10 */
+};
+
+/* Before other threads start; without it the defaults hold. */
+void bh_trace_setup(const struct bh_trace_options *options);
+
+/* The most rows that bh_trace_read gives. */
+#define BH_TRACE_ROWS_MAX 513
+
+/* A fingerprint's figures since the start of the process. Durations are of the execution alone,
+ * the wait for a connection stands apart. Calls that got no connection are executions with an
+ * error and without a duration. */
+struct bh_trace_row {
+    uint64_t fingerprint; /* 0: "other" */
+    const char *name;     /* of the first statement with it; lives as long as the process */
+    const char *text;     /* normalised, one line, at most 1,003 bytes; lives as long */
+    uint64_t executions, errors;
+    uint64_t rows; /* given or changed */
+    uint64_t executed_us, waited_us;
+    uint64_t mean_us, p95_us, maximum_us; /* p95: off by 6% at most */
+    uint64_t slow;                        /* logged as such */
+    uint64_t repeated_requests;           /* requests that ran it more than runs_maximum times */
+    uint64_t repeated_maximum;            /* runs in the worst of them */
+};
+
+/* Fills the rows of all that has run. Returns their number. */
+size_t bh_trace_read(struct bh_trace_row ret_rows[BH_TRACE_ROWS_MAX]);
