@@ -12,6 +12,10 @@
 
 #define TOME_ORDINAL_BITS 20 /* chunk id = book id << 20 | ordinal */
 
+/* Where a word may stand in a chunk: among the body's forms, among the stems that differ from them,
+ * in the chapter's heading (forms and stems). */
+enum { TOME_COLUMN_BODY, TOME_COLUMN_STEMS, TOME_COLUMN_HEADING, TOME_COLUMN_COUNT };
+
 struct tome_index_chunk {
     int64_t id;
     struct bh_str heading; /* the chapter's title, or empty */

@@ -5,10 +5,8 @@
 #pragma once
 
 #include "bulkhead/base/buf.h"
+#include "library/index.h"
 #include "library/query.h"
-
-/* Columns of chunks_fts. */
-enum { TOME_COLUMN_BODY, TOME_COLUMN_STEMS, TOME_COLUMN_HEADING };
 
 #define TOME_PLAN_PHRASES_MAX (TOME_QUERY_TERMS_MAX * (2 * TOME_LANGUAGE_COUNT))
 
