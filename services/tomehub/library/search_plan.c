@@ -124,7 +124,9 @@ bool tome_plan_relax(struct tome_plan *const plan)
 void tome_expression_init(struct tome_expression *const expression)
 {
     bh_buf_init(&expression->text, EXPRESSION_MAX);
-    expression->phrase_count = 0;
+    expression->phrase_count = expression->group_count = 0;
+    expression->negated = 0;
+    expression->in_books = false;
 }
 
 void tome_expression_fini(struct tome_expression *const expression)
@@ -133,11 +135,12 @@ void tome_expression_fini(struct tome_expression *const expression)
 }
 
 static void add_phrase(struct tome_expression *const expression, const size_t leaf,
-                       const enum tome_phrase_kind kind)
+                       const enum tome_phrase_kind kind, const size_t stem)
 {
     bh_assert(expression->phrase_count < TOME_PLAN_PHRASES_MAX);
-    expression->phrases[expression->phrase_count++] =
-        (struct tome_plan_phrase){ .leaf = (uint8_t)leaf, .kind = (uint8_t)kind };
+    expression->phrases[expression->phrase_count++] = (struct tome_plan_phrase){
+        .leaf = (uint8_t)leaf, .kind = (uint8_t)kind, .stem = (uint8_t)stem
+    };
 }
 
 /* A word that has only just been begun stands for too many to be of use: in chunks it is taken as
@@ -186,50 +189,62 @@ static void append_stems(struct tome_expression *const expression, const size_t 
         bh_buf_append(text, tag, sizeof(tag));
         bh_buf_append_str(text, stem->text);
         bh_buf_append_byte(text, '"');
-        add_phrase(expression, leaf, is_form ? TOME_PHRASE_VARIANT : TOME_PHRASE_STEM);
+        add_phrase(expression, leaf, is_form ? TOME_PHRASE_VARIANT : TOME_PHRASE_STEM, i);
         if (is_form || is_repeated_stem(word, i))
             continue;
         bh_buf_append_str(text, BH_STR(" OR \""));
         bh_buf_append_str(text, stem->text);
         bh_buf_append_byte(text, '"');
-        add_phrase(expression, leaf, TOME_PHRASE_STEM_FORM);
+        add_phrase(expression, leaf, TOME_PHRASE_STEM_FORM, i);
     }
 }
 
 /* A single word is looked for by form and stems; phrases and prefixes by forms, which stand in body
  * and heading. */
 static void append_leaf(struct tome_expression *const expression,
-                        const struct tome_plan *const plan, const size_t leaf, const bool in_books)
+                        const struct tome_plan *const plan, const size_t leaf)
 {
+    const struct tome_plan_phrase form = { .leaf = (uint8_t)leaf, .kind = TOME_PHRASE_FORM };
     struct bh_buf *const text = &expression->text;
     const struct tome_query_term *const term = plan->leaves[leaf].term;
     bh_buf_append_byte(text, '(');
-    if ((term->quoted || term->prefix || term->word_count > 1) && !in_books)
+    if (tome_phrase_is_forms_only(plan, expression, form))
         bh_buf_append_str(text, BH_STR("{body heading}:"));
-    append_forms(text, term, term->prefix && (in_books || !is_just_begun(term)));
-    add_phrase(expression, leaf, TOME_PHRASE_FORM);
+    append_forms(text, term, tome_phrase_is_prefix(plan, expression, form));
+    add_phrase(expression, leaf, TOME_PHRASE_FORM, 0);
     if (term->word_count == 1)
         append_stems(expression, leaf, &term->words[0]);
     bh_buf_append_byte(text, ')');
 }
 
-/* Those of `leaves` that are looked for in chunks, joined by OR. False: none. */
-static bool append_any(struct tome_expression *const expression, const struct tome_plan *const plan,
-                       const uint64_t leaves, const struct bh_str before)
+/* Those of `leaves` that are looked for in chunks, joined by OR; they are returned. */
+static uint64_t append_any(struct tome_expression *const expression,
+                           const struct tome_plan *const plan, const uint64_t leaves,
+                           const struct bh_str before)
 {
-    bool has_any = false;
+    uint64_t appended = 0;
     for (size_t i = 0; i < plan->leaf_count; i++) {
         if ((leaves >> i & 1) == 0 || !plan->leaves[i].is_chunk || plan->leaves[i].is_stop)
             continue;
-        bh_buf_append_str(&expression->text, has_any ? BH_STR(" OR ") : before);
-        if (!has_any)
+        bh_buf_append_str(&expression->text, appended != 0 ? BH_STR(" OR ") : before);
+        if (appended == 0)
             bh_buf_append_byte(&expression->text, '(');
-        append_leaf(expression, plan, i, false);
-        has_any = true;
+        append_leaf(expression, plan, i);
+        appended |= UINT64_C(1) << i;
     }
-    if (has_any)
+    if (appended != 0)
         bh_buf_append_byte(&expression->text, ')');
-    return has_any;
+    return appended;
+}
+
+/* One more group that must hold. */
+static void append_group(struct tome_expression *const expression,
+                         const struct tome_plan *const plan, const uint64_t leaves)
+{
+    const struct bh_str before = expression->group_count > 0 ? BH_STR(" AND ") : BH_STR("");
+    const uint64_t group = append_any(expression, plan, leaves, before);
+    if (group != 0)
+        expression->groups[expression->group_count++] = group;
 }
 
 static void append_negated(struct tome_expression *const expression,
@@ -238,22 +253,18 @@ static void append_negated(struct tome_expression *const expression,
     uint64_t negated = 0;
     for (size_t i = 0; i < plan->leaf_count; i++)
         negated |= plan->leaves[i].is_negated ? UINT64_C(1) << i : 0;
-    append_any(expression, plan, negated, BH_STR(" NOT "));
+    expression->negated = append_any(expression, plan, negated, BH_STR(" NOT "));
 }
 
 void tome_expression_all(struct tome_expression *const expression,
                          const struct tome_plan *const plan)
 {
-    bool has_any = false;
     bh_buf_append_byte(&expression->text, '(');
-    for (size_t i = 0; i < plan->clause_count; i++) {
-        const struct tome_plan_clause *const clause = &plan->clauses[i];
-        if (clause->is_demanded)
-            has_any |= append_any(expression, plan, clause->leaves,
-                                  has_any ? BH_STR(" AND ") : BH_STR(""));
-    }
+    for (size_t i = 0; i < plan->clause_count; i++)
+        if (plan->clauses[i].is_demanded)
+            append_group(expression, plan, plan->clauses[i].leaves);
     bh_buf_append_byte(&expression->text, ')');
-    if (has_any)
+    if (expression->group_count > 0)
         append_negated(expression, plan);
     else
         bh_buf_clear(&expression->text);
@@ -265,7 +276,8 @@ void tome_expression_any(struct tome_expression *const expression,
     uint64_t positive = 0;
     for (size_t i = 0; i < plan->leaf_count; i++)
         positive |= plan->leaves[i].is_negated ? 0 : UINT64_C(1) << i;
-    if (append_any(expression, plan, positive, BH_STR("")))
+    append_group(expression, plan, positive);
+    if (expression->group_count > 0)
         append_negated(expression, plan);
 }
 
@@ -273,5 +285,49 @@ void tome_expression_leaf(struct tome_expression *const expression,
                           const struct tome_plan *const plan, const size_t leaf,
                           const bool in_books)
 {
-    append_leaf(expression, plan, leaf, in_books);
+    expression->in_books = in_books;
+    append_leaf(expression, plan, leaf);
+    expression->groups[expression->group_count++] = UINT64_C(1) << leaf;
+}
+
+/* ---- What a phrase is made of ---- */
+
+size_t tome_phrase_word_count(const struct tome_plan *const plan,
+                              const struct tome_plan_phrase phrase)
+{
+    return phrase.kind == TOME_PHRASE_FORM ? plan->leaves[phrase.leaf].term->word_count : 1;
+}
+
+struct bh_str tome_phrase_word(const struct tome_plan *const plan,
+                               const struct tome_plan_phrase phrase, const size_t index,
+                               char buffer[TOME_PHRASE_WORD_MAX])
+{
+    const struct tome_query_word *const word = &plan->leaves[phrase.leaf].term->words[index];
+    if (phrase.kind == TOME_PHRASE_FORM)
+        return word->form;
+    const struct tome_query_stem *const stem = &word->stems[phrase.stem];
+    if (phrase.kind == TOME_PHRASE_STEM_FORM)
+        return stem->text;
+    tome_stem_tag(stem->language, buffer);
+    bh_assert(stem->text.size <= TOME_FORM_MAX);
+    memcpy(buffer + TOME_STEM_TAG_SIZE, stem->text.data, stem->text.size);
+    return (struct bh_str){ buffer, TOME_STEM_TAG_SIZE + stem->text.size };
+}
+
+bool tome_phrase_is_prefix(const struct tome_plan *const plan,
+                           const struct tome_expression *const expression,
+                           const struct tome_plan_phrase phrase)
+{
+    const struct tome_query_term *const term = plan->leaves[phrase.leaf].term;
+    return phrase.kind == TOME_PHRASE_FORM && term->prefix &&
+           (expression->in_books || !is_just_begun(term));
+}
+
+bool tome_phrase_is_forms_only(const struct tome_plan *const plan,
+                               const struct tome_expression *const expression,
+                               const struct tome_plan_phrase phrase)
+{
+    const struct tome_query_term *const term = plan->leaves[phrase.leaf].term;
+    return phrase.kind == TOME_PHRASE_FORM && !expression->in_books &&
+           (term->quoted || term->prefix || term->word_count > 1);
 }

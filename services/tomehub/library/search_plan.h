@@ -1,6 +1,6 @@
 /*
- * The plan of a query: its terms as numbered leaves, which of them must hold, and the FTS5
- * expressions that find them. Pure.
+ * The plan of a query: its terms as numbered leaves, which of them must hold, and the expressions
+ * that find them: as groups and phrases, and as FTS5 has them written. Pure.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ struct tome_plan {
     bool has_negated_chunk;
 };
 
-/* What a phrase of an FTS5 expression finds of its leaf. */
+/* What a phrase of an expression finds of its leaf. */
 enum tome_phrase_kind {
     TOME_PHRASE_FORM,      /* the word or phrase as typed */
     TOME_PHRASE_STEM,      /* words with its stem (the word as typed among them) */
@@ -49,12 +49,18 @@ enum tome_phrase_kind {
 struct tome_plan_phrase {
     uint8_t leaf;
     uint8_t kind;
+    uint8_t stem; /* which of the word's stems; not of TOME_PHRASE_FORM */
 };
 
+/* Finds what holds at least one phrase of each group and none of a negated leaf. */
 struct tome_expression {
-    struct bh_buf text; /* empty: there is nothing to look for */
+    struct bh_buf text; /* for FTS5; empty: there is nothing to look for */
     struct tome_plan_phrase phrases[TOME_PLAN_PHRASES_MAX];
     size_t phrase_count;
+    uint64_t groups[TOME_QUERY_TERMS_MAX]; /* leaves, a bit each */
+    size_t group_count;
+    uint64_t negated; /* leaves */
+    bool in_books;    /* titles and authors rather than chunks */
 };
 
 /* `language`: whose commonest words are not demanded. */
@@ -85,3 +91,21 @@ void tome_expression_any(struct tome_expression *expression, const struct tome_p
 /* One leaf: in chunks, or in the titles and authors of books. */
 void tome_expression_leaf(struct tome_expression *expression, const struct tome_plan *plan,
                           size_t leaf, bool in_books);
+
+/* ---- What a phrase is made of ---- */
+
+#define TOME_PHRASE_WORD_MAX (TOME_STEM_TAG_SIZE + TOME_FORM_MAX)
+
+/* The words of a phrase as the index has them, from 0 on; `buffer` may hold the result. */
+size_t tome_phrase_word_count(const struct tome_plan *plan, struct tome_plan_phrase phrase);
+struct bh_str tome_phrase_word(const struct tome_plan *plan, struct tome_plan_phrase phrase,
+                               size_t index, char buffer[TOME_PHRASE_WORD_MAX]);
+
+/* Whether the last word is the beginning of a word. */
+bool tome_phrase_is_prefix(const struct tome_plan *plan, const struct tome_expression *expression,
+                           struct tome_plan_phrase phrase);
+
+/* Whether it is looked for in body and heading alone. */
+bool tome_phrase_is_forms_only(const struct tome_plan *plan,
+                               const struct tome_expression *expression,
+                               struct tome_plan_phrase phrase);

@@ -23,51 +23,28 @@ static int no_memory(struct bh_error *const reterr)
 
 /* ---- Books ---- */
 
-/* The place of book `id` among the visible ones, which come in order: `*at` moves on. */
-static struct tome_scan_book *book_at(struct tome_search_run *const run, size_t *const at,
-                                      const int64_t id)
+struct tome_scan_book *tome_search_run_book_at(struct tome_search_run *const run, size_t *const at,
+                                               const int64_t id)
 {
-    const struct tome_search_session *const search = run->search;
-    while (*at < search->book_count && search->books[*at].id < id)
+    const struct tome_visible *const visible = run->visible;
+    while (*at < visible->book_count && visible->books[*at].id < id)
         ++*at;
-    return *at < search->book_count && search->books[*at].id == id ? &run->scan.books[*at] : NULL;
+    return *at < visible->book_count && visible->books[*at].id == id ? &run->scan.books[*at] : NULL;
 }
 
-/* Marks the books whose title or author matches the leaf. */
-static int match_books(struct tome_search_run *const run, const size_t index,
-                       struct bh_error *const reterr)
+void tome_search_run_mark_book(struct tome_search_run *const run, const size_t leaf,
+                               struct tome_scan_book *const book, const bool in_title,
+                               const bool in_author)
 {
-    struct tome_leaf *const leaf = &run->plan.leaves[index];
-    const uint64_t bit = UINT64_C(1) << index;
-    const enum tome_query_field field = leaf->term->field;
-    struct tome_expression expression BH_CLEANUP(tome_expression_fini_cleanup);
-    tome_expression_init(&expression);
-    tome_expression_leaf(&expression, &run->plan, index, true);
-    if (bh_buf_error(&expression.text) != 0)
-        return no_memory(reterr);
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(run->session, &TOME_SQL_SEARCH_BOOK_MATCH, &statement, reterr);
-    if (result < 0)
-        return result;
-    sqlite3_bind_text(statement, 1, expression.text.data, (int)expression.text.size, SQLITE_STATIC);
-    size_t at = 0;
-    while ((result = tome_search_step(run->session, statement, reterr)) == 1) {
-        struct tome_scan_book *const book = book_at(run, &at, sqlite3_column_int64(statement, 0));
-        if (book == NULL)
-            continue;
-        const int columns = sqlite3_column_int(statement, 1);
-        const bool in_title = (columns & 1) != 0, in_author = (columns & 2) != 0;
-        if (field == TOME_QUERY_ANY) {
-            book->title_leaves |= in_title ? bit : 0;
-            book->author_leaves |= in_author ? bit : 0;
-            leaf->count++;
-        } else if (field == TOME_QUERY_AUTHOR ? in_author : in_title) {
-            book->field_leaves |= bit;
-        }
+    const uint64_t bit = UINT64_C(1) << leaf;
+    const enum tome_query_field field = run->plan.leaves[leaf].term->field;
+    if (field == TOME_QUERY_ANY) {
+        book->title_leaves |= in_title ? bit : 0;
+        book->author_leaves |= in_author ? bit : 0;
+        run->plan.leaves[leaf].count++;
+    } else if (field == TOME_QUERY_AUTHOR ? in_author : in_title) {
+        book->field_leaves |= bit;
     }
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    return result < 0 ? result : 0;
 }
 
 /* Whether `text` has the same words as the term. */
@@ -102,29 +79,17 @@ static bool has_tag(struct tome_analyzer *const analyzer, const struct bh_str ta
     return false;
 }
 
-/* Marks the books that have the tags and types asked for. */
-static int match_fields(struct tome_search_run *const run, struct bh_error *const reterr)
+void tome_search_run_match_fields(struct tome_search_run *const run,
+                                  struct tome_scan_book *const book,
+                                  const struct bh_str source_type, const struct bh_str tags)
 {
-    struct tome_analyzer *const analyzer = run->search->analyzer;
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(run->session, &TOME_SQL_SEARCH_BOOK_FIELDS, &statement, reterr);
-    if (result < 0)
-        return result;
-    sqlite3_bind_int64(statement, 1, run->request->owner_id);
-    size_t at = 0;
-    while ((result = tome_search_step(run->session, statement, reterr)) == 1) {
-        struct tome_scan_book *const book = book_at(run, &at, sqlite3_column_int64(statement, 0));
-        for (size_t i = 0; book != NULL && i < run->plan.leaf_count; i++) {
-            const struct tome_query_term *const term = run->plan.leaves[i].term;
-            const bool has = (term->field == TOME_QUERY_TYPE &&
-                              has_same_words(analyzer, tome_search_column(statement, 1), term)) ||
-                             (term->field == TOME_QUERY_TAG &&
-                              has_tag(analyzer, tome_search_column(statement, 2), term));
-            book->field_leaves |= has ? UINT64_C(1) << i : 0;
-        }
+    for (size_t i = 0; i < run->plan.leaf_count; i++) {
+        const struct tome_query_term *const term = run->plan.leaves[i].term;
+        const bool has = (term->field == TOME_QUERY_TYPE &&
+                          has_same_words(run->analyzer, source_type, term)) ||
+                         (term->field == TOME_QUERY_TAG && has_tag(run->analyzer, tags, term));
+        book->field_leaves |= has ? UINT64_C(1) << i : 0;
     }
-    sqlite3_reset(statement);
-    return result < 0 ? result : 0;
 }
 
 /* book:4 names a book by its id; otherwise by its title. */
@@ -134,7 +99,7 @@ static bool match_book_id(struct tome_search_run *const run, const size_t index)
     int64_t id = 0;
     if (term->word_count != 1 || bh_str_to_int64(term->words[0].form, 1, INT64_MAX, &id) < 0)
         return false;
-    const int64_t at = tome_search_session_find(run->search, id);
+    const int64_t at = tome_visible_find(run->visible, id);
     if (at >= 0)
         run->scan.books[at].field_leaves |= UINT64_C(1) << index;
     return at >= 0;
@@ -152,77 +117,12 @@ static int match_all_books(struct tome_search_run *const run, struct bh_error *c
         else if (field == TOME_QUERY_BOOK && match_book_id(run, i))
             continue;
         else if (field != TOME_QUERY_ANY || (!leaf->is_negated && !leaf->is_stop))
-            result = match_books(run, i, reterr);
+            result = run->source->match_books(run, i, reterr);
     }
-    return result == 0 && wants_fields ? match_fields(run, reterr) : result;
+    return result == 0 && wants_fields ? run->source->match_fields(run, reterr) : result;
 }
 
 /* ---- Filters ---- */
-
-static void write_strings(struct bh_buf *const buf, const struct bh_str *const values,
-                          const size_t count)
-{
-    struct bh_json json;
-    bh_json_init(&json, buf);
-    bh_json_array_begin(&json);
-    for (size_t i = 0; i < count; i++)
-        bh_json_string(&json, values[i]);
-    bh_json_array_end(&json);
-}
-
-static void write_ids(struct bh_buf *const buf, const int64_t *const values, const size_t count)
-{
-    struct bh_json json;
-    bh_json_init(&json, buf);
-    bh_json_array_begin(&json);
-    for (size_t i = 0; i < count; i++)
-        bh_json_int(&json, values[i]);
-    bh_json_array_end(&json);
-}
-
-static int filter_books(struct tome_search_run *const run, struct bh_error *const reterr)
-{
-    const struct tome_search_filters *const filters = &run->request->filters;
-    const struct {
-        const struct bh_str *values;
-        size_t count;
-    } lists[] = { { filters->source_types, filters->source_type_count },
-                  { filters->authors, filters->author_count },
-                  { filters->tags, filters->tag_count } };
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(run->session, &TOME_SQL_SEARCH_FILTER, &statement, reterr);
-    if (result < 0)
-        return result;
-    struct bh_buf buf BH_CLEANUP(bh_buf_fini_cleanup);
-    bh_buf_init(&buf, 16U << 20);
-    sqlite3_bind_int64(statement, 1, run->request->owner_id);
-    if (filters->book_id_count > 0) {
-        write_ids(&buf, filters->book_ids, filters->book_id_count);
-        sqlite3_bind_text(statement, 2, buf.data, (int)buf.size, SQLITE_TRANSIENT);
-    }
-    for (size_t i = 0; i < BH_COUNT_OF(lists); i++) {
-        if (lists[i].count == 0)
-            continue;
-        bh_buf_clear(&buf);
-        write_strings(&buf, lists[i].values, lists[i].count);
-        sqlite3_bind_text(statement, (int)i + 3, buf.data, (int)buf.size, SQLITE_TRANSIENT);
-    }
-    if (bh_buf_error(&buf) != 0)
-        return no_memory(reterr);
-
-    struct tome_scan_book *const books = run->scan.books;
-    for (size_t i = 0; i < run->search->book_count; i++)
-        books[i].is_excluded = true;
-    size_t at = 0;
-    while ((result = tome_search_step(run->session, statement, reterr)) == 1) {
-        struct tome_scan_book *const book = book_at(run, &at, sqlite3_column_int64(statement, 0));
-        if (book != NULL)
-            book->is_excluded = false;
-    }
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    return result < 0 ? result : 0;
-}
 
 /* Clauses of nothing but fields hold for a book as a whole: they filter. */
 static void exclude_by_fields(struct tome_search_run *const run)
@@ -231,7 +131,7 @@ static void exclude_by_fields(struct tome_search_run *const run)
     uint64_t chunk_leaves = 0;
     for (size_t i = 0; i < plan->leaf_count; i++)
         chunk_leaves |= plan->leaves[i].is_chunk ? UINT64_C(1) << i : 0;
-    for (size_t i = 0; i < run->search->book_count; i++) {
+    for (size_t i = 0; i < run->visible->book_count; i++) {
         struct tome_scan_book *const book = &run->scan.books[i];
         for (size_t j = 0; j < plan->clause_count; j++) {
             const struct tome_plan_clause *const clause = &plan->clauses[j];
@@ -256,32 +156,14 @@ static int read_order(struct tome_search_run *const run, struct bh_error *const 
 {
     if (run->request->sort == TOME_SORT_RELEVANCE)
         return 0;
-    const size_t count = run->search->book_count;
+    const size_t count = run->visible->book_count;
     run->book_order = calloc(count + 1, sizeof(*run->book_order));
     if (run->book_order == NULL)
         return no_memory(reterr);
     for (size_t i = 0; i < count; i++)
         run->book_order[i] = (uint32_t)i;
     run->scan.book_order = run->book_order;
-    if (run->request->sort == TOME_SORT_PAGE)
-        return 0;
-    const struct bh_statement *const order = run->request->sort == TOME_SORT_NEWEST
-                                                 ? &TOME_SQL_SEARCH_ORDER_NEWEST
-                                                 : &TOME_SQL_SEARCH_ORDER_TITLE;
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(run->session, order, &statement, reterr);
-    if (result < 0)
-        return result;
-    sqlite3_bind_int64(statement, 1, run->request->owner_id);
-    uint32_t place = 0;
-    while ((result = tome_search_step(run->session, statement, reterr)) == 1) {
-        const int64_t at = tome_search_session_find(run->search,
-                                                    sqlite3_column_int64(statement, 0));
-        if (at >= 0)
-            run->book_order[at] = place++;
-    }
-    sqlite3_reset(statement);
-    return result < 0 ? result : 0;
+    return run->request->sort == TOME_SORT_PAGE ? 0 : run->source->order_books(run, reterr);
 }
 
 /* ---- Weights ---- */
@@ -298,25 +180,33 @@ static int weigh_leaves(struct tome_search_run *const run, struct bh_error *cons
         if (bh_buf_error(&expression.text) != 0)
             return no_memory(reterr);
         int64_t count = 0;
-        const int result = tome_search_session_count(run->session, run->search,
-                                                     bh_buf_peek(&expression.text), &count, reterr);
+        const int result = run->source->count(run, &expression, &count, reterr);
         if (result < 0)
             return result;
         leaf->count = count > leaf->count ? count : leaf->count; /* it had the titles' */
-        leaf->weight = tome_score_weight(leaf->count, run->search->chunk_count);
+        leaf->weight = tome_score_weight(leaf->count, run->visible->chunk_count);
     }
     return 0;
 }
 
 /* ---- Scans ---- */
 
+static int scan(struct tome_search_run *const run, const struct tome_expression *const expression,
+                const int64_t first, const int64_t last, struct bh_error *const reterr)
+{
+    if (expression->group_count == 0 || run->visible->book_count == 0)
+        return 0;
+    if (bh_buf_error(&expression->text) != 0)
+        return no_memory(reterr);
+    return run->source->scan(run, expression, first, last, reterr);
+}
+
 static int scan_range(struct tome_search_run *const run,
                       const struct tome_expression *const expression, const size_t book,
                       struct bh_error *const reterr)
 {
-    const int64_t first = run->search->books[book].id << TOME_ORDINAL_BITS;
-    return tome_scan_run(&run->scan, expression, first,
-                         first + (INT64_C(1) << TOME_ORDINAL_BITS) - 1, reterr);
+    const int64_t first = run->visible->books[book].id << TOME_ORDINAL_BITS;
+    return scan(run, expression, first, first + (INT64_C(1) << TOME_ORDINAL_BITS) - 1, reterr);
 }
 
 /* Scans the books for which `wanted` holds, one by one. */
@@ -325,7 +215,7 @@ static int scan_books(struct tome_search_run *const run, const bool only_set_asi
 {
     int result = 0;
     run->scan.with_set_aside = true;
-    for (size_t i = 0; i < run->search->book_count && result == 0; i++) {
+    for (size_t i = 0; i < run->visible->book_count && result == 0; i++) {
         const struct tome_scan_book *const book = &run->scan.books[i];
         if (!book->is_excluded && (book->is_set_aside || !only_set_aside))
             result = scan_range(run, &run->any, i, reterr);
@@ -338,7 +228,7 @@ static int scan_books(struct tome_search_run *const run, const bool only_set_asi
 static size_t set_books_aside(struct tome_search_run *const run)
 {
     size_t count = 0;
-    for (size_t i = 0; i < run->search->book_count; i++) {
+    for (size_t i = 0; i < run->visible->book_count; i++) {
         struct tome_scan_book *const book = &run->scan.books[i];
         book->is_set_aside = !book->is_excluded && (book->title_leaves | book->author_leaves) != 0;
         for (size_t j = 0; j < run->plan.clause_count && !book->is_set_aside; j++) {
@@ -359,16 +249,16 @@ static int scan_for_all(struct tome_search_run *const run, struct bh_error *cons
     const size_t aside_count = set_books_aside(run);
     run->scan.with_set_aside = true;
     int result = 0;
-    if (run->allowed_count <= RANGES_MAX && run->allowed_count < run->search->book_count) {
+    if (run->allowed_count <= RANGES_MAX && run->allowed_count < run->visible->book_count) {
         result = scan_books(run, false, reterr);
     } else if (aside_count > RANGES_MAX) {
-        result = tome_scan_run(&run->scan, &run->any, 0, INT64_MAX, reterr);
+        result = scan(run, &run->any, 0, INT64_MAX, reterr);
     } else {
         struct tome_expression all BH_CLEANUP(tome_expression_fini_cleanup);
         tome_expression_init(&all);
         tome_expression_all(&all, &run->plan);
         run->scan.with_set_aside = false;
-        result = tome_scan_run(&run->scan, &all, 0, INT64_MAX, reterr);
+        result = scan(run, &all, 0, INT64_MAX, reterr);
         if (result == 0)
             result = scan_books(run, true, reterr);
     }
@@ -390,9 +280,9 @@ static int scan_for_some(struct tome_search_run *const run, struct bh_error *con
     }
     const double share = WEIGHT_SHARE_MINIMUM * total;
     run->scan.weight_minimum = share < largest ? share : largest;
-    int result = run->allowed_count <= RANGES_MAX && run->allowed_count < run->search->book_count
+    int result = run->allowed_count <= RANGES_MAX && run->allowed_count < run->visible->book_count
                      ? scan_books(run, false, reterr)
-                     : tome_scan_run(&run->scan, &run->any, 0, INT64_MAX, reterr);
+                     : scan(run, &run->any, 0, INT64_MAX, reterr);
     return result == 0 ? tome_scan_add_books(&run->scan, reterr) : result;
 }
 
@@ -422,20 +312,24 @@ static int prepare(struct tome_search_run *const run, const struct bh_str text,
     tome_expression_init(&run->any);
     run->text = text;
     run->allowed_count = 0;
-    const int64_t *const language_chunks = run->search->language_chunks;
+    const int64_t *const language_chunks = run->visible->language_chunks;
     uint32_t languages = 0;
     for (int i = TOME_LANGUAGE_NONE + 1; i < TOME_LANGUAGE_COUNT; i++)
         languages |= language_chunks[i] > 0 ? UINT32_C(1) << i : 0;
-    if (tome_query_parse(run->search->analyzer, text, languages, run->request->instant, run->arena,
+    if (tome_query_parse(run->analyzer, text, languages, run->request->instant, run->arena,
                          &run->query) < 0)
         return no_memory(reterr);
     tome_plan_make(&run->query, tome_plan_language(&run->query, language_chunks), &run->plan);
-    if (tome_scan_init(&run->scan, run->session, run->search, &run->plan, run->keep) < 0)
+    if (tome_scan_init(&run->scan, run->visible, &run->plan, run->keep) < 0)
         return no_memory(reterr);
+    run->scan.read_lengths = run->read_lengths;
+    run->scan.lengths_argument = run->context;
     run->scan.has_bound = run->has_bound;
     run->scan.bound = run->bound;
     tome_expression_any(&run->any, &run->plan);
-    int result = has_filter(&run->request->filters) ? filter_books(run, reterr) : 0;
+    int result = run->source->begin(run, reterr);
+    if (result == 0 && has_filter(&run->request->filters))
+        result = run->source->filter_books(run, reterr);
     if (result == 0)
         result = match_all_books(run, reterr);
     if (result == 0)
@@ -469,8 +363,7 @@ static int search_some(struct tome_search_run *const run, const struct bh_str te
 static int correct_spelling(struct tome_search_run *const run, struct bh_error *const reterr)
 {
     const bool has_none = run->scan.hit_count == 0;
-    const int result = tome_spell_correct(run->session, run->search, &run->plan, run->text,
-                                          run->arena, &run->did_you_mean, reterr);
+    const int result = tome_spell_correct(run, &run->did_you_mean, reterr);
     if (result < 0 || !has_none || run->did_you_mean.size == 0)
         return result;
     return search_all(run, run->did_you_mean, reterr);
@@ -479,10 +372,8 @@ static int correct_spelling(struct tome_search_run *const run, struct bh_error *
 int tome_search_run_do(struct tome_search_run *const run, struct bh_error *const reterr)
 {
     const struct bh_str query = run->request->query;
-    int result = tome_search_session_get(run->session, run->request->owner_id, &run->search,
-                                         reterr);
-    if (result == 0)
-        result = search_all(run, query, reterr);
+    run->did_you_mean = BH_STR_NONE;
+    int result = search_all(run, query, reterr);
     if (result == 0 && run->scan.hit_count <= SPELL_HITS_MAX)
         result = correct_spelling(run, reterr);
     if (result == 0 && run->scan.hit_count < hits_enough(run->plan.word_clause_count)) {

@@ -1,5 +1,5 @@
 /*
- * One search on one connection, in one snapshot: from the query's text to the best chunks.
+ * One search in one snapshot: from the query's text to the best chunks.
  *
  * 1. Parse and plan; see which books match by title, author and fields, and which are filtered out.
  * 2. Weigh the words by how many chunks hold them.
@@ -11,16 +11,19 @@
 
 #include "library/search.h"
 #include "library/search_scan.h"
+#include "library/search_source.h"
 
 struct tome_search_run {
-    struct bh_sqlite_session *session; /* filled by the caller, as the next five */
+    const struct tome_search_source *source; /* filled by the caller, as what follows */
+    void *context;                           /* the source's */
+    struct tome_visible *visible;
+    struct tome_analyzer *analyzer;
     const struct tome_search_request *request;
     struct bh_arena *arena; /* of the request: its fiber is parked meanwhile */
     size_t keep;            /* how many of the best hits are wanted */
     bool has_bound;         /* only behind `bound` */
     struct tome_candidate bound;
-
-    struct tome_search_session *search;
+    tome_scan_lengths *read_lengths; /* see tome_scan */
 
     struct bh_str text; /* the query as it was searched in the end */
     struct bh_str did_you_mean;
@@ -32,8 +35,8 @@ struct tome_search_run {
     size_t allowed_count; /* books that are not excluded */
 };
 
-/* The caller holds the read transaction, fills what is marked so, zeroes the rest, and calls fini
- * in any case. */
+/* The caller fills what is marked so, zeroes the rest, and calls fini in any case.
+ * TOME_SEARCH_WANTS: see search_source.h; the run may be done again as it is. */
 int tome_search_run_do(struct tome_search_run *run, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* After the run: the best hits of one book (its index among the visible ones), at most `capacity`.
@@ -41,3 +44,16 @@ int tome_search_run_do(struct tome_search_run *run, struct bh_error *reterr) BH_
 int tome_search_run_best(struct tome_search_run *run, size_t book, struct tome_candidate *ret_best,
                          size_t capacity, size_t *ret_count, struct bh_error *reterr) BH_MUST_CHECK;
 void tome_search_run_fini(struct tome_search_run *run);
+
+/* ---- For sources ---- */
+
+/* The visible book `id`, or NULL; ids rise from call to call, and `*at` (0 at first) moves on. */
+struct tome_scan_book *tome_search_run_book_at(struct tome_search_run *run, size_t *at, int64_t id);
+
+/* Marks that a book's title or author matches a leaf. */
+void tome_search_run_mark_book(struct tome_search_run *run, size_t leaf,
+                               struct tome_scan_book *book, bool in_title, bool in_author);
+
+/* Marks the leaves of tag: and type: that the book's type and tags (JSON) satisfy. */
+void tome_search_run_match_fields(struct tome_search_run *run, struct tome_scan_book *book,
+                                  struct bh_str source_type, struct bh_str tags);

@@ -1,13 +1,11 @@
 #include "library/search_scan.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "library/index.h"
 #include "library/score.h"
 
-#define POINTER_TYPE "tome_scan"
 #define PLACES_MAX 12 /* occurrences of a word that are looked at for nearness */
 
 /* What a row holds of one leaf. */
@@ -102,53 +100,46 @@ static int keep_candidate(struct tome_scan *const scan,
 /* Moves to the row's book; false when it is not to be found here. Rows come in order of ids. */
 static bool enter_book(struct tome_scan *const scan, const int64_t book_id)
 {
-    const struct tome_search_session *const search = scan->search;
-    while (scan->at < search->book_count && search->books[scan->at].id < book_id)
+    const struct tome_visible *const visible = scan->visible;
+    while (scan->at < visible->book_count && visible->books[scan->at].id < book_id)
         scan->at++;
-    if (scan->at == search->book_count || search->books[scan->at].id != book_id)
+    if (scan->at == visible->book_count || visible->books[scan->at].id != book_id)
         return false;
     const struct tome_scan_book *const book = &scan->books[scan->at];
     return !book->is_excluded && (scan->with_set_aside || !book->is_set_aside);
 }
 
-/* Takes in one phrase's occurrences in the row. */
-static int read_phrase(const struct tome_scan *const scan, const Fts5ExtensionApi *const api,
-                       Fts5Context *const context, const size_t index,
-                       struct tome_scan_row *const row)
+static struct leaf_hits *text_hits(struct tome_scan *const scan,
+                                   const struct tome_plan_phrase phrase)
 {
-    Fts5PhraseIter iterator;
-    int column = 0, position = 0;
-    const int result = api->xPhraseFirst(context, (int)index, &iterator, &column, &position);
-    if (result != SQLITE_OK || column < 0)
-        return result;
-    const struct tome_plan_phrase phrase = scan->expression->phrases[index];
+    struct tome_scan_row *const row = scan->row;
     const uint64_t bit = UINT64_C(1) << phrase.leaf;
     struct leaf_hits *const hits = &row->hits[phrase.leaf];
     if ((row->text_leaves & bit) == 0) {
         memset(hits->counts, 0, sizeof(hits->counts));
         hits->place_count = 0;
-    }
-    for (; column >= 0; api->xPhraseNext(context, &iterator, &column, &position)) {
-        if (column == TOME_COLUMN_HEADING) {
-            row->heading_leaves |= bit;
-            continue;
-        }
         row->text_leaves |= bit;
-        hits->counts[phrase.kind]++;
-        if (column == TOME_COLUMN_BODY && hits->place_count < PLACES_MAX)
-            hits->places[hits->place_count++] = position;
     }
-    return SQLITE_OK;
+    return hits;
 }
 
-static int read_row(const struct tome_scan *const scan, const Fts5ExtensionApi *const api,
-                    Fts5Context *const context, struct tome_scan_row *const row)
+void tome_scan_row_text(struct tome_scan *const scan, const size_t index, const uint32_t count)
 {
-    row->text_leaves = row->heading_leaves = 0;
-    int result = SQLITE_OK;
-    for (size_t i = 0; i < scan->expression->phrase_count && result == SQLITE_OK; i++)
-        result = read_phrase(scan, api, context, i, row);
-    return result;
+    const struct tome_plan_phrase phrase = scan->expression->phrases[index];
+    text_hits(scan, phrase)->counts[phrase.kind] += count;
+}
+
+bool tome_scan_row_place(struct tome_scan *const scan, const size_t index, const uint32_t position)
+{
+    struct leaf_hits *const hits = text_hits(scan, scan->expression->phrases[index]);
+    if (hits->place_count < PLACES_MAX)
+        hits->places[hits->place_count++] = (int)position;
+    return hits->place_count < PLACES_MAX;
+}
+
+void tome_scan_row_heading(struct tome_scan *const scan, const size_t index)
+{
+    scan->row->heading_leaves |= UINT64_C(1) << scan->expression->phrases[index].leaf;
 }
 
 static bool satisfies(const struct tome_scan *const scan, const uint64_t leaves)
@@ -168,16 +159,19 @@ static bool satisfies(const struct tome_scan *const scan, const uint64_t leaves)
     return weight >= scan->weight_minimum;
 }
 
-static float length_factor(struct tome_scan *const scan, const int64_t id)
+static int length_factor(struct tome_scan *const scan, const int64_t id, double *const ret_factor)
 {
-    struct tome_visible_book *const book = &scan->search->books[scan->at];
-    if (book->lengths == NULL) {
-        scan->error = tome_search_session_lengths(scan->session, book, NULL);
-        if (scan->error < 0)
-            return 1.0F;
+    struct tome_visible_book *const book = &scan->visible->books[scan->at];
+    if (book->lengths == NULL && scan->read_lengths != NULL) {
+        const int result = scan->read_lengths(scan->lengths_argument, book);
+        if (result < 0)
+            return result;
     }
     const size_t ordinal = (size_t)(id & ((INT64_C(1) << TOME_ORDINAL_BITS) - 1));
-    return ordinal < book->length_count ? scan->length_factors[book->lengths[ordinal]] : 1.0F;
+    *ret_factor = ordinal < book->length_count
+                      ? (double)scan->length_factors[book->lengths[ordinal]]
+                      : 1.0;
+    return 0;
 }
 
 /* How often a word stands in the text: as typed, and a little less for its other forms. */
@@ -280,92 +274,47 @@ static bool repeats_heading(struct tome_scan *const scan, const struct tome_scan
     return row->text_leaves == 0 && follows;
 }
 
-static int collect_row(struct tome_scan *const scan, const Fts5ExtensionApi *const api,
-                       Fts5Context *const context)
+bool tome_scan_row_begin(struct tome_scan *const scan, const int64_t id)
 {
     struct tome_scan_row *const row = scan->row;
-    row->id = api->xRowid(context);
-    if (!enter_book(scan, row->id >> TOME_ORDINAL_BITS))
-        return SQLITE_OK;
-    const int result = read_row(scan, api, context, row);
-    if (result != SQLITE_OK)
-        return result;
+    row->id = id;
+    row->text_leaves = row->heading_leaves = 0;
+    return enter_book(scan, id >> TOME_ORDINAL_BITS);
+}
+
+int64_t tome_scan_behind_book(const struct tome_scan *const scan, const int64_t id)
+{
+    const struct tome_visible *const visible = scan->visible;
+    const int64_t behind = (id >> TOME_ORDINAL_BITS) + 1;
+    if (scan->at == visible->book_count)
+        return INT64_MAX;
+    const int64_t next = visible->books[scan->at].id;
+    return (next > behind ? next : behind) << TOME_ORDINAL_BITS;
+}
+
+int tome_scan_row_end(struct tome_scan *const scan)
+{
+    const struct tome_scan_row *const row = scan->row;
     const struct tome_scan_book *const book = &scan->books[scan->at];
     const uint64_t leaves = row->text_leaves | row->heading_leaves | book->title_leaves |
                             book->author_leaves | book->field_leaves;
+    double factor;
     if (repeats_heading(scan, row) || !satisfies(scan, leaves))
-        return SQLITE_OK;
-    const double factor = (double)length_factor(scan, row->id);
-    if (scan->error == 0)
-        scan->error = add_hit(scan, row->id,
-                              score_words(scan, row, factor) + score_nearness(scan, row));
-    return scan->error == 0 ? SQLITE_OK : SQLITE_ABORT;
-}
-
-/* ---- FTS5 functions ---- */
-
-static void collect_function(const Fts5ExtensionApi *const api, Fts5Context *const context,
-                             sqlite3_context *const result, const int value_count,
-                             sqlite3_value **const values)
-{
-    struct tome_scan *const scan = value_count == 1 ? sqlite3_value_pointer(values[0], POINTER_TYPE)
-                                                    : NULL;
-    if (scan == NULL) {
-        sqlite3_result_error(result, "tome_collect is only for search", -1);
-        return;
-    }
-    const int code = collect_row(scan, api, context);
-    if (code != SQLITE_OK)
-        sqlite3_result_error_code(result, code);
-}
-
-static void columns_function(const Fts5ExtensionApi *const api, Fts5Context *const context,
-                             sqlite3_context *const result, const int value_count,
-                             sqlite3_value **const values)
-{
-    (void)value_count;
-    (void)values;
-    int columns = 0;
-    const int phrase_count = api->xPhraseCount(context);
-    for (int i = 0; i < phrase_count; i++) {
-        Fts5PhraseIter iterator;
-        int column = 0, position = 0;
-        const int code = api->xPhraseFirst(context, i, &iterator, &column, &position);
-        if (code != SQLITE_OK) {
-            sqlite3_result_error_code(result, code);
-            return;
-        }
-        for (; column >= 0; api->xPhraseNext(context, &iterator, &column, &position))
-            columns |= 1 << column;
-    }
-    sqlite3_result_int(result, columns);
-}
-
-int tome_scan_register(sqlite3 *const connection)
-{
-    fts5_api *api = NULL;
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(connection, "SELECT fts5(?1)", -1, &statement, NULL) != SQLITE_OK)
-        return BH_EUNSUPPORTED;
-    sqlite3_bind_pointer(statement, 1, &api, "fts5_api_ptr", NULL);
-    sqlite3_step(statement);
-    sqlite3_finalize(statement);
-    if (api == NULL ||
-        api->xCreateFunction(api, "tome_collect", NULL, collect_function, NULL) != SQLITE_OK ||
-        api->xCreateFunction(api, "tome_columns", NULL, columns_function, NULL) != SQLITE_OK)
-        return BH_EUNSUPPORTED;
-    return 0;
+        return 0;
+    const int result = length_factor(scan, row->id, &factor);
+    return result < 0
+               ? result
+               : add_hit(scan, row->id, score_words(scan, row, factor) + score_nearness(scan, row));
 }
 
 /* ---- Passes ---- */
 
-int tome_scan_init(struct tome_scan *const scan, struct bh_sqlite_session *const session,
-                   struct tome_search_session *const search, const struct tome_plan *const plan,
-                   const size_t keep)
+int tome_scan_init(struct tome_scan *const scan, struct tome_visible *const visible,
+                   const struct tome_plan *const plan, const size_t keep)
 {
-    *scan = (struct tome_scan){ .session = session, .search = search, .plan = plan, .keep = keep };
-    tome_score_length_factors(search->average_length, scan->length_factors);
-    scan->books = calloc(search->book_count + 1, sizeof(*scan->books));
+    *scan = (struct tome_scan){ .visible = visible, .plan = plan, .keep = keep };
+    tome_score_length_factors(visible->average_length, scan->length_factors);
+    scan->books = calloc(visible->book_count + 1, sizeof(*scan->books));
     scan->row = malloc(sizeof(*scan->row));
     return scan->books == NULL || scan->row == NULL ? BH_ENOMEM : 0;
 }
@@ -379,7 +328,7 @@ void tome_scan_fini(struct tome_scan *const scan)
 
 void tome_scan_restart(struct tome_scan *const scan)
 {
-    for (size_t i = 0; i < scan->search->book_count; i++) {
+    for (size_t i = 0; i < scan->visible->book_count; i++) {
         scan->books[i].hit_count = 0;
         scan->books[i].best_score = 0.0F;
         scan->books[i].has_first = false;
@@ -388,44 +337,18 @@ void tome_scan_restart(struct tome_scan *const scan)
     scan->hit_count = scan->book_count = scan->behind_count = 0;
 }
 
-int tome_scan_run(struct tome_scan *const scan, const struct tome_expression *const expression,
-                  const int64_t first, const int64_t last, struct bh_error *const reterr)
+void tome_scan_begin(struct tome_scan *const scan, const struct tome_expression *const expression)
 {
-    if (expression->text.size == 0 || scan->search->book_count == 0)
-        return 0;
-    if (bh_buf_error(&expression->text) != 0)
-        return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
-    const bool is_range = first > 0 || last < INT64_MAX;
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(scan->session,
-                                   is_range ? &TOME_SQL_SEARCH_SCAN_RANGE : &TOME_SQL_SEARCH_SCAN,
-                                   &statement, reterr);
-    if (result < 0)
-        return result;
-    sqlite3_bind_text(statement, 1, expression->text.data, (int)expression->text.size,
-                      SQLITE_STATIC);
-    sqlite3_bind_pointer(statement, 2, scan, POINTER_TYPE, NULL);
-    if (is_range) {
-        sqlite3_bind_int64(statement, 3, first);
-        sqlite3_bind_int64(statement, 4, last);
-    }
     scan->expression = expression;
     scan->at = 0;
     scan->last_id = -1;
-    scan->error = 0;
-    result = tome_search_step(scan->session, statement, reterr);
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    if (scan->error < 0)
-        return bh_error_set(reterr, scan->error, "a search failed: %s", bh_error_text(scan->error));
-    return result < 0 ? result : 0;
 }
 
 int tome_scan_add_book(struct tome_scan *const scan, const size_t book,
                        struct bh_error *const reterr)
 {
     const struct tome_scan_book *const counted = &scan->books[book];
-    const struct tome_visible_book *const visible = &scan->search->books[book];
+    const struct tome_visible_book *const visible = &scan->visible->books[book];
     const uint64_t leaves = counted->title_leaves | counted->author_leaves | counted->field_leaves;
     /* Whether the first chunk holds what must not be is not known here. */
     if (scan->plan->has_negated_chunk || leaves == 0 || counted->is_excluded ||
@@ -443,7 +366,7 @@ int tome_scan_add_book(struct tome_scan *const scan, const size_t book,
 int tome_scan_add_books(struct tome_scan *const scan, struct bh_error *const reterr)
 {
     int result = 0;
-    for (size_t i = 0; i < scan->search->book_count && result == 0; i++)
+    for (size_t i = 0; i < scan->visible->book_count && result == 0; i++)
         result = tome_scan_add_book(scan, i, reterr);
     return result;
 }

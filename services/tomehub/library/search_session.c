@@ -19,7 +19,7 @@ struct tome_counted {
 static void free_books(struct tome_visible_book *const books, const size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        free(books[i].lengths);
+        free((void *)(uintptr_t)books[i].lengths);
     free(books);
 }
 
@@ -28,7 +28,7 @@ static void destroy_session(void *const data)
     struct tome_search_session *const search = data;
     bh_magic_check(search, SESSION_MAGIC);
     tome_analyzer_destroy(search->analyzer);
-    free_books(search->books, search->book_count);
+    free_books(search->visible.books, search->visible.book_count);
     free(search->counted);
     search->magic = 0;
     free(search);
@@ -112,14 +112,15 @@ static int append_book(struct tome_visible_book **const books, size_t *const cou
 static void move_lengths(struct tome_search_session *const search,
                          struct tome_visible_book *const books, const size_t count)
 {
+    const struct tome_visible *const known = &search->visible;
     size_t old = 0;
     for (size_t i = 0; i < count; i++) {
-        while (old < search->book_count && search->books[old].id < books[i].id)
+        while (old < known->book_count && known->books[old].id < books[i].id)
             old++;
-        if (old < search->book_count && search->books[old].id == books[i].id) {
-            books[i].lengths = search->books[old].lengths;
-            books[i].length_count = search->books[old].length_count;
-            search->books[old].lengths = NULL;
+        if (old < known->book_count && known->books[old].id == books[i].id) {
+            books[i].lengths = known->books[old].lengths;
+            books[i].length_count = known->books[old].length_count;
+            known->books[old].lengths = NULL;
         }
     }
 }
@@ -158,15 +159,17 @@ static int read_visible(struct bh_sqlite_session *const session,
     }
     if (search->owner_id == owner_id)
         move_lengths(search, books, count);
-    free_books(search->books, search->book_count);
-    search->books = books;
-    search->book_count = count;
+    free_books(search->visible.books, search->visible.book_count);
+    search->visible = (struct tome_visible){
+        .books = books,
+        .book_count = count,
+        .chunk_count = chunk_count,
+        .average_length = chunk_count > 0 && word_count > 0
+                              ? (double)word_count / (double)chunk_count
+                              : 1.0,
+    };
+    memcpy(search->visible.language_chunks, language_chunks, sizeof(language_chunks));
     search->owner_id = owner_id;
-    search->chunk_count = chunk_count;
-    search->average_length = chunk_count > 0 && word_count > 0
-                                 ? (double)word_count / (double)chunk_count
-                                 : 1.0;
-    memcpy(search->language_chunks, language_chunks, sizeof(language_chunks));
     memset(search->counted, 0, COUNTED_SLOTS * sizeof(*search->counted));
     return 0;
 }
@@ -192,19 +195,6 @@ int tome_search_session_get(struct bh_sqlite_session *const session, const int64
     }
     *ret_search = search;
     return 0;
-}
-
-int64_t tome_search_session_find(const struct tome_search_session *const search, const int64_t id)
-{
-    size_t low = 0, high = search->book_count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (search->books[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < search->book_count && search->books[low].id == id ? (int64_t)low : -1;
 }
 
 int tome_search_session_lengths(struct bh_sqlite_session *const session,

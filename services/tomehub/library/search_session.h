@@ -1,41 +1,28 @@
 /*
- * What search keeps with a connection: an analyzer, the owner's visible books, and counts of words.
- * Everything is of one generation of one owner's library; the first search after a change takes the
- * visible books anew. Connection's thread.
+ * What search keeps with an SQLite connection: an analyzer, the owner's visible books, and counts
+ * of words. Everything is of one generation of one owner's library; the first search after a change
+ * takes the visible books anew. Connection's thread.
  */
 #pragma once
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/db/sqlite.h"
 #include "library/analysis.h"
+#include "library/visible.h"
 #include "tomehub_sql.h"
-
-struct tome_visible_book {
-    int64_t id;
-    uint32_t chunk_count;
-    uint32_t length_count; /* of `lengths`; 0: not read yet */
-    uint8_t *lengths;      /* by ordinal, see score.h */
-};
 
 struct tome_search_session {
     BH_MAGIC_FIELD;
     struct tome_analyzer *analyzer;
     int64_t owner_id, generation;
-    struct tome_visible_book *books; /* by id */
-    size_t book_count;
-    int64_t chunk_count;                          /* of the visible books */
-    double average_length;                        /* of their chunks, words */
-    int64_t language_chunks[TOME_LANGUAGE_COUNT]; /* of the visible books */
-    struct tome_counted *counted;                 /* private */
+    struct tome_visible visible;
+    struct tome_counted *counted; /* private */
 };
 
 /* The session's, brought up to the owner's generation. In a read transaction. */
 int tome_search_session_get(struct bh_sqlite_session *session, int64_t owner_id,
                             struct tome_search_session **ret_search,
                             struct bh_error *reterr) BH_MUST_CHECK;
-
-/* The index of book `id` among the visible ones, or -1. */
-int64_t tome_search_session_find(const struct tome_search_session *search, int64_t id);
 
 /* Reads the lengths of a book's chunks. */
 int tome_search_session_lengths(struct bh_sqlite_session *session, struct tome_visible_book *book,

@@ -3,8 +3,6 @@
 #include <string.h>
 #include <unicode/utf8.h>
 
-#include "library/index.h"
-
 #define LETTERS_MAX 48
 #define LETTERS_ONE_EDIT 5
 #define LETTERS_TWO_EDITS 9
@@ -89,94 +87,71 @@ static void add_candidate(struct candidates *const candidates, const struct bh_s
         candidates->count++;
 }
 
+struct finding {
+    uint32_t wanted[LETTERS_MAX];
+    size_t wanted_count, form_size, compared;
+    unsigned most;
+    struct candidates *candidates;
+};
+
+static bool compare_word(void *const argument, const struct bh_str word)
+{
+    struct finding *const finding = argument;
+    const size_t most = finding->most;
+    uint32_t letters[LETTERS_MAX];
+    if (finding->compared++ == TOME_SPELL_WORDS_MAX)
+        return false;
+    if (word.size + 4 * most < finding->form_size || word.size > finding->form_size + 4 * most)
+        return true;
+    const size_t count = decode(word, letters);
+    if (count + most < finding->wanted_count || count > finding->wanted_count + most)
+        return true;
+    const unsigned distance = tome_spell_distance(finding->wanted, finding->wanted_count, letters,
+                                                  count, finding->most);
+    if (distance > 0 && distance <= most)
+        add_candidate(finding->candidates, word, distance);
+    return true;
+}
+
 /* Words of the library near `form` that share its first letter. */
-static int find_candidates(struct bh_sqlite_session *const session, const int64_t owner_id,
-                           const struct bh_str form, const unsigned most,
-                           struct candidates *const candidates, struct bh_error *const reterr)
+static int find_candidates(struct tome_search_run *const run, const struct bh_str form,
+                           const unsigned most, struct candidates *const candidates,
+                           struct bh_error *const reterr)
 {
-    uint32_t wanted[LETTERS_MAX], letters[LETTERS_MAX];
-    const size_t wanted_count = decode(form, wanted);
-    int32_t first_size = 0;
-    U8_FWD_1((const uint8_t *)form.data, first_size, (int32_t)form.size);
-    char behind[4];
-    memcpy(behind, form.data, (size_t)first_size);
-    behind[first_size - 1]++; /* the least text behind all that begin with the letter */
-
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_WORDS, &statement, reterr);
-    if (result < 0)
-        return result;
-    sqlite3_bind_int64(statement, 1, owner_id);
-    sqlite3_bind_text(statement, 2, form.data, first_size, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 3, behind, first_size, SQLITE_STATIC);
-    size_t compared = 0;
-    while (compared++ < TOME_SPELL_WORDS_MAX &&
-           (result = tome_search_step(session, statement, reterr)) == 1) {
-        const struct bh_str word = tome_search_column(statement, 0);
-        if (word.size + 4 * (size_t)most < form.size || word.size > form.size + 4 * (size_t)most)
-            continue;
-        const size_t count = decode(word, letters);
-        if (count + most < wanted_count || count > wanted_count + most)
-            continue;
-        const unsigned distance = tome_spell_distance(wanted, wanted_count, letters, count, most);
-        if (distance > 0 && distance <= most)
-            add_candidate(candidates, word, distance);
-    }
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    return result < 0 ? result : 0;
+    struct finding finding = { .form_size = form.size, .most = most, .candidates = candidates };
+    finding.wanted_count = decode(form, finding.wanted);
+    return run->source->words(run, form, most, compare_word, &finding, reterr);
 }
 
-/* Whether a visible book holds what `expression` finds: words of other books are not to be told. */
-static int check_visible(struct bh_sqlite_session *const session,
-                         const struct tome_search_session *const search,
-                         const struct bh_str expression, bool *const ret_is_visible,
-                         struct bh_error *const reterr)
+/* Of the nearest candidates that more than `least` chunks hold, the one that most do. Words that
+ * only books hold which are not visible are not to be told. */
+static int choose(struct tome_search_run *const run, const struct candidates *const candidates,
+                  const int64_t least, struct bh_str *const ret_word, struct bh_error *const reterr)
 {
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_ROWS, &statement, reterr);
-    if (result < 0)
-        return result;
-    sqlite3_bind_text(statement, 1, expression.data, (int)expression.size, SQLITE_STATIC);
-    bool is_visible = false;
-    while (!is_visible && (result = tome_search_step(session, statement, reterr)) == 1) {
-        const int64_t book_id = sqlite3_column_int64(statement, 0) >> TOME_ORDINAL_BITS;
-        is_visible = tome_search_session_find(search, book_id) >= 0;
-    }
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    *ret_is_visible = is_visible;
-    return result < 0 ? result : 0;
-}
-
-/* Of the nearest candidates that more than `least` chunks hold, the one that most do. */
-static int choose(struct bh_sqlite_session *const session, struct tome_search_session *const search,
-                  const struct candidates *const candidates, const int64_t least,
-                  struct bh_str *const ret_word, struct bh_error *const reterr)
-{
+    struct bh_str words[CANDIDATES_MAX];
+    for (size_t i = 0; i < candidates->count; i++)
+        words[i] = (struct bh_str){ candidates->items[i].word, candidates->items[i].size };
+    int result = run->source->expect_words(run, words, candidates->count, reterr);
     int64_t best = least;
     unsigned best_distance = 0;
-    for (size_t i = 0; i < candidates->count; i++) {
-        const struct candidate *const candidate = &candidates->items[i];
-        if (best > least && candidate->distance > best_distance)
-            break;
-        struct bh_buf expression BH_CLEANUP(bh_buf_fini_cleanup);
-        bh_buf_init(&expression, 1024);
-        bh_buf_printf(&expression, "body:\"%.*s\"", (int)candidate->size, candidate->word);
+    size_t chosen = candidates->count;
+    for (size_t i = 0; i < candidates->count && result == 0; i++) {
         int64_t count = 0;
-        bool is_visible = false;
-        int result = tome_search_session_count(session, search, bh_buf_peek(&expression), &count,
-                                               reterr);
-        if (result == 0 && count > best)
-            result = check_visible(session, search, bh_buf_peek(&expression), &is_visible, reterr);
-        if (result < 0)
-            return result;
-        if (is_visible) {
+        if (best > least && candidates->items[i].distance > best_distance)
+            break;
+        result = run->source->count_word(run, words[i], best, &count, reterr);
+        if (count > best) {
             best = count;
-            best_distance = candidate->distance;
-            *ret_word = (struct bh_str){ candidate->word, candidate->size };
+            best_distance = candidates->items[i].distance;
+            chosen = i;
         }
     }
+    if (result < 0 || chosen == candidates->count)
+        return result;
+    const char *const copy = bh_arena_strdup(run->arena, words[chosen]);
+    if (copy == NULL)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
+    *ret_word = (struct bh_str){ copy, words[chosen].size };
     return 0;
 }
 
@@ -186,11 +161,11 @@ static bool may_be_misspelt(const struct tome_leaf *const leaf)
            !leaf->term->prefix && leaf->term->word_count == 1 && leaf->count <= RARE_MAX;
 }
 
-int tome_spell_correct(struct bh_sqlite_session *const session,
-                       struct tome_search_session *const search, const struct tome_plan *const plan,
-                       const struct bh_str query, struct bh_arena *const arena,
-                       struct bh_str *const ret_corrected, struct bh_error *const reterr)
+int tome_spell_correct(struct tome_search_run *const run, struct bh_str *const ret_corrected,
+                       struct bh_error *const reterr)
 {
+    const struct tome_plan *const plan = &run->plan;
+    const struct bh_str query = run->text;
     struct bh_buf corrected BH_CLEANUP(bh_buf_fini_cleanup);
     bh_buf_init(&corrected, 64 * 1024);
     size_t copied = 0; /* of the query */
@@ -208,11 +183,10 @@ int tome_spell_correct(struct bh_sqlite_session *const session,
         looked_up++;
         struct candidates candidates = { .count = 0 };
         struct bh_str meant = BH_STR_NONE;
-        int result = find_candidates(session, search->owner_id, word->form,
-                                     letter_count < LETTERS_TWO_EDITS ? 1 : 2, &candidates, reterr);
+        int result = find_candidates(run, word->form, letter_count < LETTERS_TWO_EDITS ? 1 : 2,
+                                     &candidates, reterr);
         if (result == 0)
-            result = choose(session, search, &candidates, CLEARLY_MORE * leaf->count, &meant,
-                            reterr);
+            result = choose(run, &candidates, CLEARLY_MORE * leaf->count, &meant, reterr);
         if (result < 0)
             return result;
         if (meant.size == 0)
@@ -229,7 +203,7 @@ int tome_spell_correct(struct bh_sqlite_session *const session,
     }
     bh_buf_append(&corrected, query.data + copied, query.size - copied);
     const char *const copy = bh_buf_error(&corrected) == 0
-                                 ? bh_arena_strdup(arena, bh_buf_peek(&corrected))
+                                 ? bh_arena_strdup(run->arena, bh_buf_peek(&corrected))
                                  : NULL;
     if (copy == NULL)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");

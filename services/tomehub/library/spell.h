@@ -6,15 +6,13 @@
  */
 #pragma once
 
-#include "library/search_plan.h"
-#include "library/search_session.h"
+#include "library/search_run.h"
 
 #define TOME_SPELL_WORDS_MAX 200000
 
-/* The query with such words replaced, in the arena; empty when there is nothing better. */
-int tome_spell_correct(struct bh_sqlite_session *session, struct tome_search_session *search,
-                       const struct tome_plan *plan, struct bh_str query, struct bh_arena *arena,
-                       struct bh_str *ret_corrected, struct bh_error *reterr) BH_MUST_CHECK;
+/* The run's text with such words replaced, in its arena; empty when there is nothing better. */
+int tome_spell_correct(struct tome_search_run *run, struct bh_str *ret_corrected,
+                       struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Edits between two words of code points, as described; more than `most` gives most + 1. */
 unsigned tome_spell_distance(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count,
