@@ -34,6 +34,12 @@ void bh_db_close(struct bh_db *const db)
         db->driver->close(db);
 }
 
+void bh_db_statistics(struct bh_db *const db, const enum bh_db_lane lane,
+                      struct bh_db_statistics *const ret_statistics)
+{
+    db->driver->statistics(db, lane, ret_statistics);
+}
+
 const char *bh_db_backend(const struct bh_db *const db)
 {
     return db->driver->backend;

@@ -11,6 +11,7 @@
 
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
+#include "bulkhead/db/statistics.h"
 #include "db/trace.h"
 
 struct bh_driver {
@@ -21,6 +22,8 @@ struct bh_driver {
     int (*open)(const char *location, const struct bh_db_options *options, struct bh_db **ret_db,
                 struct bh_error *reterr);
     void (*close)(struct bh_db *db);
+    void (*statistics)(struct bh_db *db, enum bh_db_lane lane,
+                       struct bh_db_statistics *ret_statistics);
 
     int (*query)(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
                  const struct bh_db_value *parameters, size_t parameter_count,

@@ -39,7 +39,7 @@ uint64_t bh_fiber_deadline(void);
 void bh_fiber_set_log_context(const struct bh_log_context *context);
 
 /* One pointer that goes with the running fiber, for a layer above; NULL until it is set. When the
- * fiber ends, `destroy` is called with it on the loop's thread, outside of any fiber. */
+ * fiber has ended, `destroy` is called with it on the loop's thread; it must not wait. */
 void bh_fiber_set_local(void *data, void (*destroy)(void *data));
 void *bh_fiber_local(void);
 

@@ -153,6 +153,12 @@ static int database_open(const char *const location, const struct bh_db_options 
     return 0;
 }
 
+static void database_statistics(struct bh_db *const db, const enum bh_db_lane lane,
+                                struct bh_db_statistics *const ret_statistics)
+{
+    bh_sqlite_lane_statistics(database_of(db)->lanes[lane], ret_statistics);
+}
+
 /* ---- Single statements ---- */
 
 struct query {
@@ -401,6 +407,7 @@ const struct bh_driver bh_sqlite_driver = {
     .scheme = "sqlite:",
     .open = database_open,
     .close = database_close,
+    .statistics = database_statistics,
     .query = database_query,
     .begin = database_begin,
     .commit = transaction_commit,

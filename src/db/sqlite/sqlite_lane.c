@@ -73,6 +73,7 @@ struct bh_sqlite_lane {
     struct bh_sqlite_thread *threads;
     unsigned thread_count; /* started */
     struct bh_db_lane_metrics metrics;
+    _Atomic uint64_t connected; /* connections made */
 
     struct {
         pthread_mutex_t mutex;
@@ -84,6 +85,7 @@ struct bh_sqlite_lane {
         int start_result;
         struct bh_error start_error;
         bool ending;
+        uint64_t granted, waited, timed_out, refused; /* see struct bh_db_statistics */
     } shared;
 };
 
@@ -98,6 +100,7 @@ static void give(struct bh_sqlite_thread *const thread, struct call *const call)
         bh_metrics_add(metrics->active, 1);
     }
     if (thread->state != THREAD_HELD) {
+        thread->lane->shared.granted++;
         thread->busy_since_us = bh_time_now_us();
         bh_metrics_observe_us(metrics->acquire_wait, thread->busy_since_us - call->submitted_us);
     }
@@ -128,6 +131,7 @@ static void set_free(struct bh_sqlite_thread *const thread)
     if (!bh_list_is_empty(&lane->shared.waiting)) {
         struct call *const call = BH_LIST_ENTRY(lane->shared.waiting.next, struct call, node);
         leave_queue(lane, call);
+        lane->shared.waited++;
         give(thread, call);
         return;
     }
@@ -218,12 +222,22 @@ static int reason_of(struct call *const call, const int result)
     return result;
 }
 
+static int ensure_connection(struct bh_sqlite_thread *const thread, struct bh_error *const reterr)
+{
+    if (thread->session.connection)
+        return 0;
+    const int result = bh_sqlite_session_ensure(&thread->session, reterr);
+    if (!result)
+        atomic_fetch_add_explicit(&thread->lane->connected, 1, memory_order_relaxed);
+    return result;
+}
+
 static void run(struct bh_sqlite_thread *const thread, struct call *const call)
 {
     struct bh_sqlite_session *const session = &thread->session;
     session->stop = call->release ? NULL : &call->stop;
     call->span->granted_us = bh_time_now_us();
-    int result = bh_sqlite_session_ensure(session, call->reterr);
+    int result = ensure_connection(thread, call->reterr);
     if (!result)
         result = reason_of(call, call->function(session, call->argument, call->reterr));
     call->span->ended_us = bh_time_now_us();
@@ -306,7 +320,7 @@ static void *thread_main(void *const argument)
     int result = bh_sqlite_session_init(&thread->session, lane->options.config,
                                         lane->options.writer);
     if (!result)
-        result = bh_sqlite_session_ensure(&thread->session, &error);
+        result = ensure_connection(thread, &error);
 
     pthread_mutex_lock(&lane->shared.mutex);
     started(thread, result, &error);
@@ -488,6 +502,7 @@ static int submit(struct bh_sqlite_lane *const lane, struct call *const call)
         thread = BH_LIST_ENTRY(lane->shared.idle.next, struct bh_sqlite_thread, node);
         give(thread, call);
     } else if (lane->shared.waiting_count >= lane->options.waiters_maximum) {
+        lane->shared.refused++;
         result = busy_error(lane, call, "too many wait already", call->reterr);
     } else {
         join_queue(lane, call);
@@ -505,6 +520,7 @@ static int take_back(struct bh_sqlite_lane *const lane, struct call *const call,
     if (call->state != CALL_QUEUED)
         return 0;
     leave_queue(lane, call);
+    lane->shared.timed_out += reason != BH_ECANCELED;
     if (reason == BH_EBUSY)
         return busy_error(lane, call, "none became free in time", call->reterr);
     return bh_error_set(call->reterr, reason, "\"%s\" gave up waiting: %s", call->what,
@@ -616,6 +632,27 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *const hold, const char *cons
     else if (!result)
         result = release ? wait_to_end(&call) : wait_in_fiber(lane, &call, BH_NEVER_US);
     return call_fini(&call, result);
+}
+
+void bh_sqlite_lane_statistics(struct bh_sqlite_lane *const lane,
+                               struct bh_db_statistics *const ret_statistics)
+{
+    bh_magic_check(lane, LANE_MAGIC);
+    pthread_mutex_lock(&lane->shared.mutex);
+    *ret_statistics = (struct bh_db_statistics){
+        .size = lane->thread_count,
+        .total = lane->thread_count,
+        .in_use = lane->thread_count,
+        .waiting = lane->shared.waiting_count,
+        .granted = lane->shared.granted,
+        .waited = lane->shared.waited,
+        .timed_out = lane->shared.timed_out,
+        .refused = lane->shared.refused,
+        .connected = atomic_load_explicit(&lane->connected, memory_order_relaxed),
+    };
+    BH_LIST_FOREACH(node, &lane->shared.idle)
+        ret_statistics->in_use--;
+    pthread_mutex_unlock(&lane->shared.mutex);
 }
 
 static void check_thread(const struct bh_sqlite_thread *const thread)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "bulkhead/db/statistics.h"
 #include "db/sqlite/sqlite_session.h"
 #include "db/trace.h"
 
@@ -53,6 +54,10 @@ int bh_sqlite_lane_call(struct bh_sqlite_lane *lane, const char *what, bh_sqlite
 int bh_sqlite_lane_call_held(struct bh_sqlite_hold *hold, const char *what,
                              bh_sqlite_function *function, void *argument, bool release,
                              struct bh_trace_span *span, struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Any thread. */
+void bh_sqlite_lane_statistics(struct bh_sqlite_lane *lane,
+                               struct bh_db_statistics *ret_statistics);
 
 /* Asserts every invariant of the lane's state. Any thread; for tests. */
 void bh_sqlite_lane_check(struct bh_sqlite_lane *lane);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "bulkhead/db/statistics.h"
 #include "db/db_metrics.h"
 #include "db/sqlite/sqlite_lane.h"
 
@@ -174,8 +175,21 @@ static void too_many_are_refused(void *const argument)
     assert_int_equal(callers[2].result, BH_EBUSY);
     assert_non_null(strstr(callers[2].error.message, "too many wait already"));
     assert_non_null(strstr(callers[2].error.message, "with \"begin\""));
+    struct bh_db_statistics now;
+    bh_db_statistics(db, BH_DB_WRITE, &now);
+    assert_int_equal(now.size, 1);
+    assert_int_equal(now.total, 1);
+    assert_int_equal(now.in_use, 1);
+    assert_int_equal(now.waiting, 2);
+    assert_int_equal(now.refused, 1);
     bh_db_rollback(holder);
     wait_for(callers, 3);
+    bh_db_statistics(db, BH_DB_WRITE, &now);
+    assert_int_equal(now.waiting, 0);
+    assert_int_equal(now.granted, 4); /* create, begin, and two that waited */
+    assert_int_equal(now.waited, 2);
+    assert_int_equal(now.connected, 1);
+    assert_int_equal(now.timed_out, 0);
     assert_int_equal(callers[0].result, 0);
     assert_int_equal(callers[1].result, 0);
     assert_int_equal(count(), 2);
@@ -243,6 +257,10 @@ static void leaving_the_queue(void *const argument)
     assert_int_equal(callers[1].result, BH_ETIMEDOUT);
     assert_int_equal(callers[2].result, BH_ECANCELED);
     assert_int_equal(waiting(BH_DB_WRITE), 1);
+    struct bh_db_statistics now;
+    bh_db_statistics(db, BH_DB_WRITE, &now);
+    assert_int_equal(now.timed_out, 1);
+    assert_int_equal(now.waiting, 1);
     bh_db_rollback(holder);
     wait_for(callers, 4);
     assert_int_equal(callers[3].result, 0);
