@@ -419,6 +419,7 @@ static int insert_into(struct bh_db_transaction *const transaction)
 struct canceled_writer {
     struct bh_fiber *fiber;
     bool commits;
+    bool inserted;
     int result;
     bool ended;
 };
@@ -429,7 +430,8 @@ static void writes_until_canceled(void *const argument)
     writer->fiber = bh_fiber_current();
     struct bh_db_transaction *const transaction = begin(BH_DB_WRITE);
     assert_int_equal(insert_into(transaction), 0);
-    assert_int_equal(bh_fiber_sleep(BH_SECOND_US), BH_ECANCELED);
+    writer->inserted = true;
+    assert_int_equal(bh_fiber_sleep(60 * BH_SECOND_US), BH_ECANCELED);
     if (writer->commits) {
         writer->result = bh_db_commit(transaction, NULL);
     } else {
@@ -445,7 +447,8 @@ static void canceled_writers_roll_back(void *const argument)
     for (int commits = 0; commits < 2; commits++) {
         struct canceled_writer writer = { .commits = commits != 0 };
         assert_int_equal(bh_fiber_spawn(bh_loop_current(), writes_until_canceled, &writer), 0);
-        assert_int_equal(bh_fiber_sleep(5 * BH_MS_US), 0);
+        while (!writer.inserted)
+            bh_fiber_yield();
         bh_fiber_cancel(writer.fiber);
         while (!writer.ended)
             bh_fiber_yield();
@@ -621,12 +624,13 @@ static void test_random_writers(void **const state)
 {
     open_lane(state, (struct bh_db_options){ .read_connections = 2, .waiters_maximum = 40 });
     struct loop_of_writers loops[2] = { { .random = 1 }, { .random = 2 } };
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&loops[i].thread, NULL, loop_thread, &loops[i]), 0);
-    for (size_t i = 0; i < 2; i++)
-        pthread_join(loops[i].thread, NULL);
-    assert_int_equal(count(), loops[0].committed + loops[1].committed);
-    assert_true(count() > 0);
+    do { /* on a busy machine all of a crowd may run out of time */
+        for (size_t i = 0; i < 2; i++)
+            assert_int_equal(pthread_create(&loops[i].thread, NULL, loop_thread, &loops[i]), 0);
+        for (size_t i = 0; i < 2; i++)
+            pthread_join(loops[i].thread, NULL);
+        assert_int_equal(count(), loops[0].committed + loops[1].committed);
+    } while (loops[0].committed + loops[1].committed == 0);
     assert_int_equal(active(BH_DB_READ), 0);
     assert_int_equal(active(BH_DB_WRITE), 0);
     assert_int_equal(waiting(BH_DB_WRITE), 0);

@@ -106,9 +106,9 @@ static void test_stopped_deadlines_do_not_expire(void **const state)
 static void test_kinds_expire_by_their_own_durations(void **const state)
 {
     (void)state;
-    bh_deadlines_set(&deadlines, BH_DEADLINE_HEAD, 90 * BH_MS_US, expired);
+    bh_deadlines_set(&deadlines, BH_DEADLINE_HEAD, 1000 * BH_MS_US, expired);
     bh_deadlines_set(&deadlines, BH_DEADLINE_IDLE, 5 * BH_MS_US, expired);
-    bh_deadlines_set(&deadlines, BH_DEADLINE_BODY, 45 * BH_MS_US, expired);
+    bh_deadlines_set(&deadlines, BH_DEADLINE_BODY, 300 * BH_MS_US, expired);
     bh_deadline_start(&deadlines, &watched[0].deadline, BH_DEADLINE_HEAD);
     bh_deadline_start(&deadlines, &watched[1].deadline, BH_DEADLINE_IDLE);
     bh_deadline_start(&deadlines, &watched[2].deadline, BH_DEADLINE_BODY);
