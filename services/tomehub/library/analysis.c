@@ -412,6 +412,7 @@ static void read_word(struct tome_analyzer *const analyzer, const size_t start, 
             if (kind != JOINED)
                 break;
             append_folded(analyzer, 't', &is_full);
+            is_number = false;
             resume = ending_end;
         } else if ((c == '.' || c == ',') && is_number && !has_point &&
                    is_inside_number(text, at)) {

@@ -17,7 +17,7 @@
 #include "library/language.h"
 
 /* Bump when any text would give other forms or stems: the index then wants a rebuild. */
-#define TOME_ANALYSIS_VERSION 1
+#define TOME_ANALYSIS_VERSION 2
 
 /* The most bytes of a form or stem; longer words are cut there, between characters. */
 #define TOME_FORM_MAX 64

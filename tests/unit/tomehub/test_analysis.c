@@ -108,6 +108,7 @@ static void test_numbers(void **state)
                         "1000 12345678 3.14 1 00 v2 1 3 12 5 2020");
     assert_string_equal(forms("in 1887. Then 5,5 and 7."), "in 1887 then 5 5 and 7");
     assert_string_equal(forms("1.000.000 2,"), "1 000 000 2");
+    assert_string_equal(forms("1't.2 1't,000"), "1t 2 1t 000"); /* no number any more */
 }
 
 static void test_scripts_without_blanks_give_characters(void **state)
