@@ -103,7 +103,7 @@ const struct bh_setting tome_settings_table[] = {
       .default_value = "2",
       .minimum = 1,
       .maximum = 64,
-      .help = "Files taken in at the same time; the others wait in the queue.",
+      .help = "Files read at the same time; the others wait in the queue.",
       FIELD(ingest_workers) },
     { .name = "EXTRACT_TIMEOUT",
       .type = BH_SETTING_DURATION,

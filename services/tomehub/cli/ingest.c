@@ -217,8 +217,8 @@ static void ingest_all(void *const argument)
         tome_cli_error(run->command, "%s", error.message);
         run->broken = true;
     }
-    const int64_t wanted = run->session->settings.ingest_workers + 1; /* one ahead, hashing */
-    for (int64_t i = 0; result == 0 && i < wanted; i++) {
+    const unsigned wanted = tome_ingest_jobs_maximum(run->ingest) + 1; /* one ahead, hashing */
+    for (unsigned i = 0; result == 0 && i < wanted; i++) {
         run->fibers++;
         result = bh_fiber_spawn(run->loop, take_files, run);
         run->fibers -= result != 0;

@@ -43,14 +43,21 @@ static void set_up_metrics(struct tome_ingest_metrics *const metrics)
     };
 }
 
+static unsigned worker_count(const struct tome_ingest *const ingest)
+{
+    return ingest->options.workers * TOME_INGEST_JOBS_PER_READER;
+}
+
+static int create_reader(struct tome_reader *const reader)
+{
+    const int result = bh_worker_pool_create("ingest", 1, 1, &reader->thread);
+    return result != 0 ? result : tome_analyzer_create(&reader->analyzer);
+}
+
 static int create_worker(struct tome_ingest *const ingest, struct tome_ingest_worker *const worker)
 {
     worker->ingest = ingest;
-    int result = bh_worker_pool_create("ingest", 1, 1, &worker->thread);
-    if (result == 0)
-        result = tome_analyzer_create(&worker->analyzer);
-    if (result == 0)
-        result = tome_batch_create(&worker->batches[0]);
+    int result = tome_batch_create(&worker->batches[0]);
     if (result == 0)
         result = tome_batch_create(&worker->batches[1]);
     if (result == 0)
@@ -72,7 +79,11 @@ static int fill(struct tome_ingest *const ingest, struct bh_error *const reterr)
     if (result != 0)
         return result;
     result = bh_worker_pool_create("upload", POOL_THREADS, POOL_QUEUE_MAX, &ingest->pool);
+    if (result == 0)
+        result = tome_writer_init(&ingest->writer, options->db);
     for (unsigned i = 0; result == 0 && i < options->workers; i++)
+        result = create_reader(&ingest->readers[i]);
+    for (unsigned i = 0; result == 0 && i < worker_count(ingest); i++)
         result = create_worker(ingest, &ingest->workers[i]);
     return result == 0 ? 0 : bh_error_set(reterr, result, "cannot start the ingest's workers");
 }
@@ -80,7 +91,7 @@ static int fill(struct tome_ingest *const ingest, struct bh_error *const reterr)
 int tome_ingest_create(const struct tome_ingest_options *const options,
                        struct tome_ingest **const ret_ingest, struct bh_error *const reterr)
 {
-    bh_assert(options->workers >= 1 && options->workers <= TOME_INGEST_WORKERS_MAX);
+    bh_assert(options->workers >= 1 && options->workers <= TOME_INGEST_READERS_MAX);
     struct tome_ingest *const ingest = calloc(1, sizeof(*ingest));
     if (ingest == NULL)
         return bh_error_set(reterr, BH_ENOMEM, "no memory to start the ingest");
@@ -112,9 +123,12 @@ void tome_ingest_destroy(struct tome_ingest *const ingest)
     bh_assert(ingest->fibers == 0);
     bh_worker_pool_destroy(ingest->pool);
     for (unsigned i = 0; i < ingest->options.workers; i++) {
+        bh_worker_pool_destroy(ingest->readers[i].thread);
+        tome_analyzer_destroy(ingest->readers[i].analyzer);
+    }
+    tome_writer_fini(&ingest->writer);
+    for (unsigned i = 0; i < worker_count(ingest); i++) {
         struct tome_ingest_worker *const worker = &ingest->workers[i];
-        bh_worker_pool_destroy(worker->thread);
-        tome_analyzer_destroy(worker->analyzer);
         tome_batch_destroy(worker->batches[0]);
         tome_batch_destroy(worker->batches[1]);
         bh_arena_destroy(worker->arena);
@@ -142,26 +156,73 @@ static void add_queued(struct tome_ingest *const ingest, const int64_t count)
     tome_event_raise(&ingest->queue_changed);
 }
 
-/* True: this worker goes for one job of the queue. */
-static bool take_queued(struct tome_ingest *const ingest)
+/* ---- Readers ---- */
+
+static struct tome_reader *free_reader(struct tome_ingest *const ingest)
 {
+    for (unsigned i = 0; i < ingest->options.workers; i++)
+        if (!ingest->readers[i].is_taken)
+            return &ingest->readers[i];
+    return NULL;
+}
+
+static void take_reader(struct tome_ingest_worker *const worker, struct tome_reader *const reader)
+{
+    struct tome_ingest *const ingest = worker->ingest;
+    reader->is_taken = true;
+    worker->reader = reader;
+    pthread_mutex_lock(&ingest->mutex);
+    ingest->figures.busy++;
+    pthread_mutex_unlock(&ingest->mutex);
+}
+
+int tome_reader_take(struct tome_ingest_worker *const worker)
+{
+    struct tome_ingest *const ingest = worker->ingest;
+    while (worker->reader == NULL) {
+        const uint64_t seen = tome_event_count(&ingest->queue_changed);
+        if (atomic_load(&ingest->stopping))
+            return BH_ECANCELED;
+        struct tome_reader *const reader = free_reader(ingest);
+        if (reader != NULL)
+            take_reader(worker, reader);
+        else
+            (void)!tome_event_wait(&ingest->queue_changed, seen, BH_NEVER_US);
+    }
+    return 0;
+}
+
+void tome_reader_give(struct tome_ingest_worker *const worker)
+{
+    struct tome_ingest *const ingest = worker->ingest;
+    if (worker->reader == NULL)
+        return;
+    worker->reader->is_taken = false;
+    worker->reader = NULL;
+    pthread_mutex_lock(&ingest->mutex);
+    ingest->figures.busy--;
+    pthread_mutex_unlock(&ingest->mutex);
+    tome_event_raise(&ingest->queue_changed);
+}
+
+/* True: this worker has a reader and goes for one job of the queue. */
+static bool take_queued(struct tome_ingest_worker *const worker)
+{
+    struct tome_ingest *const ingest = worker->ingest;
     if (atomic_load(&ingest->draining) && !tome_ingest_is_waited_for(ingest))
+        return false;
+    struct tome_reader *const reader = free_reader(ingest);
+    if (reader == NULL)
         return false;
     pthread_mutex_lock(&ingest->mutex);
     const bool taken = ingest->queued > 0;
     ingest->queued -= taken;
-    ingest->figures.busy += taken;
     pthread_mutex_unlock(&ingest->mutex);
-    if (taken)
-        bh_metrics_add(ingest->metrics.queue, -1);
-    return taken;
-}
-
-static void set_idle(struct tome_ingest *const ingest)
-{
-    pthread_mutex_lock(&ingest->mutex);
-    ingest->figures.busy--;
-    pthread_mutex_unlock(&ingest->mutex);
+    if (!taken)
+        return false;
+    bh_metrics_add(ingest->metrics.queue, -1);
+    take_reader(worker, reader);
+    return true;
 }
 
 int tome_ingest_submit(struct tome_ingest *const ingest, struct tome_submission *const submission,
@@ -273,7 +334,7 @@ static bool work_once(struct tome_ingest_worker *const worker)
     else if (result != BH_ENOTFOUND && result != BH_ECANCELED)
         bh_log_warning("ingest", "cannot take up a job (%s), trying again in %.0f s", error.message,
                        (double)RETRY_US / 1e6);
-    set_idle(ingest);
+    tome_reader_give(worker);
     return result == 0 || result == BH_ENOTFOUND;
 }
 
@@ -289,7 +350,7 @@ static void work(void *const argument)
     struct tome_ingest *const ingest = worker->ingest;
     while (!atomic_load(&ingest->stopping)) {
         const uint64_t seen = tome_event_count(&ingest->queue_changed);
-        if (!take_queued(ingest)) {
+        if (!take_queued(worker)) {
             (void)!tome_event_wait(&ingest->queue_changed, seen, BH_NEVER_US);
         } else if (!work_once(worker)) {
             (void)!tome_ingest_pause(ingest, RETRY_US);
@@ -357,7 +418,7 @@ int tome_ingest_start(struct tome_ingest *const ingest, struct bh_error *const r
     int result = tome_recover_jobs(ingest, &taken, reterr);
     if (result == 0)
         result = tome_recover_files(ingest, reterr);
-    for (unsigned i = 0; result == 0 && i < ingest->options.workers; i++)
+    for (unsigned i = 0; result == 0 && i < worker_count(ingest); i++)
         result = spawn(ingest, work, &ingest->workers[i], reterr);
     if (result == 0)
         result = spawn(ingest, keep_house, ingest, reterr);
@@ -392,7 +453,7 @@ void tome_ingest_stop(struct tome_ingest *const ingest)
 {
     atomic_store(&ingest->stopping, true);
     pthread_mutex_lock(&ingest->mutex);
-    for (unsigned i = 0; i < ingest->options.workers; i++)
+    for (unsigned i = 0; i < worker_count(ingest); i++)
         if (ingest->workers[i].input != NULL)
             tome_input_cancel(ingest->workers[i].input);
     pthread_mutex_unlock(&ingest->mutex);
@@ -427,6 +488,11 @@ uint64_t tome_ingest_upload_maximum(const struct tome_ingest *const ingest)
     return ingest->options.upload_maximum;
 }
 
+unsigned tome_ingest_jobs_maximum(const struct tome_ingest *const ingest)
+{
+    return worker_count(ingest);
+}
+
 struct bh_worker_pool *tome_ingest_workers(struct tome_ingest *const ingest)
 {
     return ingest->pool;
@@ -437,7 +503,7 @@ void tome_ingest_figures(struct tome_ingest *const ingest,
 {
     pthread_mutex_lock(&ingest->mutex);
     *ret_figures = ingest->figures;
-    for (unsigned i = 0; i < ingest->options.workers; i++)
+    for (unsigned i = 0; i < worker_count(ingest); i++)
         ret_figures->percent += ingest->workers[i].live.percent;
     pthread_mutex_unlock(&ingest->mutex);
 }

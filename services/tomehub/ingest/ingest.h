@@ -20,7 +20,7 @@ struct tome_ingest_options {
     struct bh_db *db;          /* borrowed */
     const char *database_path; /* absolute; the lock file stands beside it */
     const char *data_dir;      /* absolute; made if it is not there */
-    unsigned workers;          /* jobs at the same time */
+    unsigned workers;          /* files read at the same time */
     uint64_t upload_maximum;   /* bytes of a file */
     uint64_t extract_timeout_us;
     uint64_t extract_memory; /* bytes */
@@ -49,6 +49,8 @@ int tome_ingest_spool(struct tome_ingest *ingest, struct tome_spool *ret_spool,
                       struct bh_error *reterr) BH_MUST_CHECK;
 
 uint64_t tome_ingest_upload_maximum(const struct tome_ingest *ingest);
+/* Jobs in hand at the same time: those being read, and those whose last rows are written. */
+unsigned tome_ingest_jobs_maximum(const struct tome_ingest *ingest);
 struct bh_worker_pool *tome_ingest_workers(struct tome_ingest *ingest);
 
 /* As tome_jobs_submit (`submission->instance` is set here), and a worker begins. Fiber. */
@@ -73,7 +75,7 @@ void tome_ingest_purge_soon(struct tome_ingest *ingest);
 /* ---- Figures, any thread ---- */
 
 struct tome_ingest_figures {
-    unsigned workers, busy; /* fibers, and how many of them run a job */
+    unsigned workers, busy; /* files that can be read at the same time, and that are */
     uint64_t done, failed;  /* jobs of this process since its start */
     int64_t percent;        /* of the jobs in hand together; may pass 100 with several */
 };

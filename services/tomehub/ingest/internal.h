@@ -10,8 +10,12 @@
 #include "ingest/event.h"
 #include "ingest/ingest.h"
 #include "ingest/instance.h"
+#include "ingest/writer.h"
 
-#define TOME_INGEST_WORKERS_MAX 64
+#define TOME_INGEST_READERS_MAX 64
+/* Jobs in hand for each reader: while the last batch of one is written, the next is read. */
+#define TOME_INGEST_JOBS_PER_READER 3
+#define TOME_INGEST_WORKERS_MAX (TOME_INGEST_READERS_MAX * TOME_INGEST_JOBS_PER_READER)
 
 /* What is finer than the database: guarded by the ingest's mutex. */
 struct tome_live {
@@ -24,11 +28,17 @@ struct tome_live {
 
 struct tome_input;
 
+/* What reading a file takes: a job has one until its input was read to the end. */
+struct tome_reader {
+    struct bh_worker_pool *thread; /* one of its own: the extractor's parent must stay the same */
+    struct tome_analyzer *analyzer;
+    bool is_taken; /* of the loop of start */
+};
+
 /* One worker fiber with what it reuses from job to job. */
 struct tome_ingest_worker {
     struct tome_ingest *ingest;
-    struct bh_worker_pool *thread; /* one of its own: the extractor's parent must stay the same */
-    struct tome_analyzer *analyzer;
+    struct tome_reader *reader;    /* NULL: none */
     struct tome_batch *batches[2]; /* one is filled while the other is written */
     struct bh_arena *arena;        /* of the job in hand */
     struct tome_live live;
@@ -46,7 +56,7 @@ struct tome_ingest {
     struct bh_worker_pool *pool; /* uploads, and analysis for the purge */
     struct tome_ingest_metrics metrics;
 
-    struct tome_event queue_changed; /* a job was queued, or the process is leaving */
+    struct tome_event queue_changed; /* a job was queued, a reader is free, or we are leaving */
     struct tome_event purge_wanted;
     struct tome_event stop_wanted;
     atomic_bool draining;
@@ -58,7 +68,9 @@ struct tome_ingest {
     struct tome_ingest_figures figures;
 
     /* Of the loop of start. */
+    struct tome_reader readers[TOME_INGEST_READERS_MAX];
     struct tome_ingest_worker workers[TOME_INGEST_WORKERS_MAX];
+    struct tome_writer writer;
     unsigned fibers; /* that have not ended */
     struct tome_event fiber_ended;
 };
@@ -66,10 +78,16 @@ struct tome_ingest {
 /* Waits a while, or until the process is leaving: then BH_ECANCELED. */
 int tome_ingest_pause(struct tome_ingest *ingest, uint64_t duration_us) BH_MUST_CHECK;
 
+/* The worker's reader; waits for one that is free if it has none. BH_ECANCELED: the process is
+ * leaving. */
+int tome_reader_take(struct tome_ingest_worker *worker) BH_MUST_CHECK;
+/* Nothing happens if it has none. */
+void tome_reader_give(struct tome_ingest_worker *worker);
+
 /* ---- job.c: one job from claim to end ---- */
 
-/* 0: the book is there. BH_ECANCELED: the process is leaving. Else it failed, `reterr` says why to
- * the one who sent the file. */
+/* Called with a reader; may return without. 0: the book is there. BH_ECANCELED: the process is
+ * leaving. Else it failed, `reterr` says why to the one who sent the file. */
 int tome_job_run(struct tome_ingest_worker *worker, const struct tome_claim *claim,
                  struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /*
  * One job, as a straight line: open the input, fill a batch while the one before is written, and
- * publish with the last. Whatever goes wrong leaves a 'loading' book that nobody sees.
+ * publish with the last; while that one is written, the reader serves another job. Whatever goes
+ * wrong leaves a 'loading' book that nobody sees.
  */
 #include <string.h>
 #include <unistd.h>
@@ -14,58 +15,6 @@
 /* Within one attempt: the extractor killed by somebody, the database held by another process. */
 #define TRIES_MAX 5
 #define TRY_AGAIN_US (200 * BH_MS_US)
-
-/* A batch on its way into the database, in a fiber of its own. */
-struct batch_write {
-    struct tome_ingest_worker *worker;
-    const struct tome_claim *claim;
-    struct tome_batch *batch;
-    struct bh_str language;
-    struct tome_intake_progress progress;
-    bool running;
-    int result;
-    struct bh_error error;
-    struct bh_fiber *waiting; /* the job's fiber */
-};
-
-static int write_batch(struct batch_write *const write,
-                       const struct tome_intake_finish *const finish, struct bh_error *const reterr)
-{
-    struct tome_ingest_worker *const worker = write->worker;
-    struct tome_intake_rows rows;
-    tome_batch_rows(write->batch, &rows);
-    return tome_intake_write(worker->ingest->options.db, worker->analyzer, write->claim,
-                             write->language, &rows, &write->progress, finish, worker->arena,
-                             reterr);
-}
-
-static void write_in_background(void *const argument)
-{
-    struct batch_write *const write = argument;
-    write->result = write_batch(write, NULL, &write->error);
-    write->running = false;
-    bh_fiber_wake(write->waiting);
-}
-
-/* The write in flight uses this fiber's memory: its end is waited for in any case. */
-static int await_write(struct batch_write *const write, struct bh_error *const reterr)
-{
-    while (write->running)
-        bh_fiber_park_uncancelable();
-    if (write->result != 0 && reterr != NULL)
-        *reterr = write->error;
-    return write->result;
-}
-
-static int start_write(struct batch_write *const write, struct bh_error *const reterr)
-{
-    write->running = true;
-    const int result = bh_fiber_spawn(bh_loop_current(), write_in_background, write);
-    if (result == 0)
-        return 0;
-    write->running = false;
-    return bh_error_set(reterr, result, "cannot start a fiber: %s", bh_error_text(result));
-}
 
 /* ---- The file's facts ---- */
 
@@ -156,10 +105,17 @@ static int close_input(struct bh_worker_job *const job, void *const argument)
     return 0;
 }
 
+static void end_reading(struct tome_ingest_worker *const worker)
+{
+    if (worker->input != NULL)
+        (void)!bh_worker_run(worker->reader->thread, close_input, worker, NULL);
+    tome_reader_give(worker);
+}
+
 static int read_batch(struct reading *const reading, struct bh_error *const reterr)
 {
     reading->error.code = 0;
-    const int result = bh_worker_run(reading->worker->thread, fill_batch, reading, NULL);
+    const int result = bh_worker_run(reading->worker->reader->thread, fill_batch, reading, NULL);
     if (result == 0)
         return 0;
     if (reading->error.code == 0)
@@ -170,48 +126,53 @@ static int read_batch(struct reading *const reading, struct bh_error *const rete
 
 /* Batches until the input ends, each written while the next is read; the last one publishes the
  * book. */
-static int transfer(struct reading *const reading, struct batch_write *const write,
+static int transfer(struct reading *const reading, struct tome_write *const write,
                     struct bh_error *const reterr)
 {
     struct tome_ingest_worker *const worker = reading->worker;
+    struct tome_intake *const intake = &write->intake;
     const struct tome_assembly_facts *const facts = tome_assembly_facts(reading->assembly);
     for (unsigned turn = 0; !reading->ended; turn++) {
         reading->batch = worker->batches[turn % 2];
         int result = read_batch(reading, reterr);
         if (result == 0)
-            result = await_write(write, reterr);
+            result = tome_write_await(write, reterr);
         if (result != 0)
             return result;
-        write->batch = reading->batch;
-        write->language = turn == 0 ? facts->language : BH_STR_NONE;
-        write->progress = (struct tome_intake_progress){ .percent = facts->percent,
-                                                         .pages = facts->page_count,
-                                                         .chunks = facts->chunk_count };
+        tome_batch_rows(reading->batch, &intake->rows);
+        intake->language = turn == 0 ? facts->language : BH_STR_NONE;
+        intake->progress = (struct tome_intake_progress){ .percent = facts->percent,
+                                                          .pages = facts->page_count,
+                                                          .chunks = facts->chunk_count };
         show_progress(worker, facts, reading->ended ? "finish" : "index");
-        result = reading->ended ? 0 : start_write(write, reterr);
+        if (!reading->ended)
+            result = tome_write_start(&worker->ingest->writer, write, reterr);
         if (result != 0)
             return result;
     }
+    end_reading(worker);
     if (facts->chunk_count == 0)
         return bh_error_set(reterr, BH_EUNSUPPORTED, "The file holds no text.");
     const struct tome_intake_finish finish = finish_of(reading->claim, facts);
-    return write_batch(write, &finish, reterr);
+    intake->finish = &finish;
+    const int result = tome_write_start(&worker->ingest->writer, write, reterr);
+    return result != 0 ? result : tome_write_await(write, reterr);
 }
 
 static int attempt(struct tome_ingest_worker *const worker, const struct tome_claim *const claim,
                    struct bh_error *const reterr)
 {
-    struct batch_write write = { .worker = worker, .claim = claim, .waiting = bh_fiber_current() };
+    struct tome_write write = { .intake = { .claim = claim } };
     struct reading reading = { .worker = worker, .claim = claim };
-    int result = tome_assembly_create(worker->analyzer, claim->owner_id, claim->book_id,
+    int result = tome_assembly_create(worker->reader->analyzer, claim->owner_id, claim->book_id,
                                       claim->language, &reading.assembly);
     if (result != 0)
         return bh_error_set(reterr, result, "no memory to take in a file");
     result = transfer(&reading, &write, reterr);
-    (void)await_write(&write, NULL);
+    (void)!tome_write_await(&write, NULL);
     tome_assembly_destroy(reading.assembly);
-    if (worker->input != NULL)
-        (void)!bh_worker_run(worker->thread, close_input, worker, NULL);
+    if (worker->reader != NULL)
+        end_reading(worker);
     return result;
 }
 
@@ -237,7 +198,7 @@ static int check_unchanged(struct tome_ingest_worker *const worker,
     struct comparison comparison = { .path = claim->input.data };
     if (!bh_str_equal(claim->input_kind, BH_STR("path")))
         return 0;
-    const int result = bh_worker_run(worker->thread, hash_again, &comparison, NULL);
+    const int result = bh_worker_run(worker->reader->thread, hash_again, &comparison, NULL);
     if (result != 0) {
         *reterr = comparison.error;
         return result;
@@ -263,9 +224,9 @@ int tome_job_run(struct tome_ingest_worker *const worker, const struct tome_clai
             "given up after %d attempts: each time the server stopped in the middle", ATTEMPTS_MAX);
     bool leftovers = claim->attempt > 1;
     for (unsigned try = 1;; try++) {
-        int result = 0;
-        if (leftovers)
-            result = tome_purge_leftovers(ingest, worker->analyzer, claim, reterr);
+        int result = tome_reader_take(worker);
+        if (result == 0 && leftovers)
+            result = tome_purge_leftovers(ingest, worker->reader->analyzer, claim, reterr);
         if (result == 0 && leftovers)
             result = check_unchanged(worker, claim, reterr);
         if (result == 0)

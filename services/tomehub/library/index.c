@@ -41,7 +41,8 @@ struct tome_index_batch {
     size_t chunk_count, word_count;
     struct bh_buf text;         /* all words */
     struct bh_db_value *chunks; /* CHUNK_COLUMNS each */
-    struct bh_db_value *words;  /* in byte order */
+    struct bh_str *words;       /* for the vocabulary, each once */
+    uint64_t *hashes;           /* of the words */
     uint8_t *lengths;           /* one for each ordinal from the first to the last */
     size_t length_count;
 };
@@ -176,13 +177,6 @@ static int prepare_chunk(struct preparation *const preparation, const size_t ind
     return result;
 }
 
-static int compare_words(const void *const a, const void *const b)
-{
-    const struct bh_db_value *const left = a;
-    const struct bh_db_value *const right = b;
-    return bh_str_compare(left->text, right->text);
-}
-
 /* Turns spans into values now that the text stays where it is. */
 static int finish_values(struct preparation *const preparation)
 {
@@ -197,13 +191,16 @@ static int finish_values(struct preparation *const preparation)
 
     const struct word_set *const words = &preparation->words;
     batch->words = calloc(words->count + 1, sizeof(*batch->words));
-    if (batch->words == NULL)
+    batch->hashes = calloc(words->count + 1, sizeof(*batch->hashes));
+    if (batch->words == NULL || batch->hashes == NULL)
         return BH_ENOMEM;
-    for (size_t i = 0; i < words->capacity; i++)
-        if (words->slots[i].size != 0)
-            batch->words[batch->word_count++] = bh_db_text(
-                (struct bh_str){ text + words->slots[i].start, words->slots[i].size });
-    qsort(batch->words, batch->word_count, sizeof(*batch->words), compare_words);
+    for (size_t i = 0; i < words->capacity; i++) {
+        const struct span span = words->slots[i];
+        if (span.size == 0)
+            continue;
+        batch->hashes[batch->word_count] = XXH3_64bits(text + span.start, span.size);
+        batch->words[batch->word_count++] = (struct bh_str){ text + span.start, span.size };
+    }
     return 0;
 }
 
@@ -268,6 +265,7 @@ void tome_index_batch_destroy(struct tome_index_batch *const batch)
     bh_buf_fini(&batch->text);
     free(batch->chunks);
     free(batch->words);
+    free(batch->hashes);
     free(batch->lengths);
     batch->magic = 0;
     free(batch);
@@ -275,50 +273,90 @@ void tome_index_batch_destroy(struct tome_index_batch *const batch)
 
 /* ---- Writing ---- */
 
-/* A statement of words: owner, word and, with `as_query`, the word as an FTS5 query. */
-static int write_words(struct bh_db_transaction *const transaction,
-                       const struct bh_statement *const statement, const int64_t owner_id,
-                       const struct tome_index_batch *const batch, const bool as_query,
-                       struct bh_error *const reterr)
+static int words_error(const struct tome_index_batch *const batch, struct bh_error *const reterr)
 {
-    if (batch->word_count == 0)
-        return 0;
-    const size_t columns = as_query ? 3 : 2;
-    struct bh_buf queries BH_CLEANUP(bh_buf_fini_cleanup);
-    bh_buf_init(&queries, BATCH_TEXT_MAX);
-    if (as_query)
-        for (size_t i = 0; i < batch->word_count; i++)
-            bh_buf_printf(&queries, "body:\"%.*s\"", BH_STR_ARGS(batch->words[i].text));
-    struct bh_db_value *const values = calloc(batch->word_count, columns * sizeof(*values));
-    int result = values == NULL || bh_buf_error(&queries) != 0 ? BH_ENOMEM : 0;
-    size_t offset = 0;
-    for (size_t i = 0; i < batch->word_count && result == 0; i++) {
-        const struct bh_str word = batch->words[i].text;
-        values[i * columns] = bh_db_int(owner_id);
-        values[i * columns + 1] = bh_db_text(word);
-        if (as_query) {
-            const size_t size = word.size + sizeof("body:\"\"") - 1;
-            values[i * columns + 2] = bh_db_text((struct bh_str){ queries.data + offset, size });
-            offset += size;
-        }
-    }
+    return bh_error_set(reterr, BH_ENOMEM, "no memory for the words of %zu chunks",
+                        batch->chunk_count);
+}
+
+static int read_generation(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                           int64_t *const ret_generation, struct bh_error *const reterr)
+{
+    struct bh_arena *arena BH_CLEANUP(bh_arena_destroy_cleanup) = NULL;
+    if (bh_arena_create(4096, &arena) < 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory to index words");
+    const struct bh_db_value owner = bh_db_int(owner_id);
+    struct bh_db_rows rows;
+    const int result = bh_db_transaction_query(transaction, &TOME_SQL_WORD_GENERATION, &owner, 1,
+                                               arena, &rows, reterr);
     if (result == 0)
-        result = bh_db_transaction_many(transaction, statement, values, columns, batch->word_count,
-                                        NULL, reterr);
-    else
-        bh_error_set(reterr, result, "no memory for the words of %zu chunks", batch->chunk_count);
-    free(values);
+        *ret_generation = rows.row_count > 0 ? bh_db_int_at(&rows, 0, 0) : 0;
     return result;
 }
 
-int tome_index_add(struct bh_db_transaction *const transaction, const int64_t owner_id,
-                   const struct tome_index_batch *const batch, struct bh_error *const reterr)
+static int add_words(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                     const struct tome_index_batch *const batch,
+                     struct tome_known_words *const known, struct bh_error *const reterr)
+{
+    int64_t generation = 0;
+    int result = known != NULL ? read_generation(transaction, owner_id, &generation, reterr) : 0;
+    if (result != 0)
+        return result;
+    struct bh_db_value(*const rows)[2] = calloc(batch->word_count + 1, sizeof(*rows));
+    if (rows == NULL)
+        return words_error(batch, reterr);
+    size_t count = 0;
+    for (size_t i = 0; i < batch->word_count; i++) {
+        if (known != NULL && tome_known_words_meet(known, owner_id, generation, batch->hashes[i]))
+            continue;
+        rows[count][0] = bh_db_int(owner_id);
+        rows[count++][1] = bh_db_text(batch->words[i]);
+    }
+    if (count > 0)
+        result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_ADD, rows[0], 2, count,
+                                        NULL, reterr);
+    free(rows);
+    return result;
+}
+
+/* Each with the query that finds the chunks which still hold it. */
+static int remove_words(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                        const struct tome_index_batch *const batch, struct bh_error *const reterr)
+{
+    struct bh_buf queries BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&queries, BATCH_TEXT_MAX);
+    for (size_t i = 0; i < batch->word_count; i++)
+        bh_buf_printf(&queries, "body:\"%.*s\"", BH_STR_ARGS(batch->words[i]));
+    struct bh_db_value(*const rows)[3] = calloc(batch->word_count + 1, sizeof(*rows));
+    if (rows == NULL || bh_buf_error(&queries) != 0) {
+        free(rows);
+        return words_error(batch, reterr);
+    }
+    size_t offset = 0;
+    for (size_t i = 0; i < batch->word_count; i++) {
+        const struct bh_str word = batch->words[i];
+        const size_t size = word.size + sizeof("body:\"\"") - 1;
+        rows[i][0] = bh_db_int(owner_id);
+        rows[i][1] = bh_db_text(word);
+        rows[i][2] = bh_db_text((struct bh_str){ queries.data + offset, size });
+        offset += size;
+    }
+    const struct bh_db_value owner = bh_db_int(owner_id);
+    int result = bh_db_transaction_many(transaction, &TOME_SQL_WORD_GENERATION_BUMP, &owner, 1, 1,
+                                        NULL, reterr);
+    if (result == 0 && batch->word_count > 0)
+        result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_REMOVE, rows[0], 3,
+                                        batch->word_count, NULL, reterr);
+    free(rows);
+    return result;
+}
+
+int tome_index_add_words(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                         const struct tome_index_batch *const batch,
+                         struct tome_known_words *const known, struct bh_error *const reterr)
 {
     bh_magic_check(batch, BATCH_MAGIC);
-    int result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_ADD, batch->chunks,
-                                        CHUNK_COLUMNS, batch->chunk_count, NULL, reterr);
-    if (result == 0)
-        result = write_words(transaction, &TOME_SQL_INDEX_WORD_ADD, owner_id, batch, false, reterr);
+    const int result = add_words(transaction, owner_id, batch, known, reterr);
     if (result < 0)
         return result;
     const struct bh_db_value lengths[] = {
@@ -330,6 +368,14 @@ int tome_index_add(struct bh_db_transaction *const transaction, const int64_t ow
                                   BH_COUNT_OF(lengths), 1, NULL, reterr);
 }
 
+int tome_index_add_chunks(struct bh_db_transaction *const transaction,
+                          const struct tome_index_batch *const batch, struct bh_error *const reterr)
+{
+    bh_magic_check(batch, BATCH_MAGIC);
+    return bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_ADD, batch->chunks,
+                                  CHUNK_COLUMNS, batch->chunk_count, NULL, reterr);
+}
+
 int tome_index_remove(struct bh_db_transaction *const transaction, const int64_t owner_id,
                       const struct tome_index_batch *const batch, struct bh_error *const reterr)
 {
@@ -337,9 +383,7 @@ int tome_index_remove(struct bh_db_transaction *const transaction, const int64_t
     const int result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_REMOVE,
                                               batch->chunks, CHUNK_COLUMNS, batch->chunk_count,
                                               NULL, reterr);
-    if (result < 0)
-        return result;
-    return write_words(transaction, &TOME_SQL_INDEX_WORD_REMOVE, owner_id, batch, true, reterr);
+    return result < 0 ? result : remove_words(transaction, owner_id, batch, reterr);
 }
 
 /* Forms and stems of a title or a name, in `buf`. */

@@ -9,6 +9,7 @@
 
 #include "bulkhead/db/db.h"
 #include "library/analysis.h"
+#include "library/known_words.h"
 
 #define TOME_ORDINAL_BITS 20 /* chunk id = book id << 20 | ordinal */
 
@@ -33,9 +34,18 @@ int tome_index_prepare(struct tome_analyzer *analyzer, enum tome_language langua
 void tome_index_batch_destroy(struct tome_index_batch *batch);
 BH_DEFINE_CLEANUP(struct tome_index_batch, tome_index_batch_destroy)
 
-/* Writes a batch in the transaction that inserts its chunks. Fiber. */
-int tome_index_add(struct bh_db_transaction *transaction, int64_t owner_id,
-                   const struct tome_index_batch *batch, struct bh_error *reterr) BH_MUST_CHECK;
+/* Writes a batch in the transaction that inserts its chunks, in two steps.
+ * First the words for spelling and the chunks' lengths. `known` (may be NULL) spares words that the
+ * vocabulary holds already; clear it if the transaction is not committed. Fiber. */
+int tome_index_add_words(struct bh_db_transaction *transaction, int64_t owner_id,
+                         const struct tome_index_batch *batch, struct tome_known_words *known,
+                         struct bh_error *reterr) BH_MUST_CHECK;
+/* Then what full-text search looks up: after all else in the transaction and for all its batches in
+ * a row. SQLite lets FTS5 gather rows in memory only as long as no other statement comes between.
+ * Fiber. */
+int tome_index_add_chunks(struct bh_db_transaction *transaction,
+                          const struct tome_index_batch *batch,
+                          struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Takes chunks out, in the transaction that deletes them: `batch` is prepared from the same
  * contents. The chunks need not be batched as they were when added. Fiber. */

@@ -63,7 +63,7 @@ static int clear_index(struct bh_db *const db, struct bh_arena *const arena,
 {
     static const struct bh_statement *const statements[] = {
         &TOME_SQL_INDEX_STATE_CLEAR, &TOME_SQL_INDEX_CLEAR_CHUNKS,  &TOME_SQL_INDEX_CLEAR_BOOKS,
-        &TOME_SQL_INDEX_CLEAR_WORDS, &TOME_SQL_INDEX_CLEAR_LENGTHS,
+        &TOME_SQL_INDEX_CLEAR_WORDS, &TOME_SQL_INDEX_CLEAR_LENGTHS, &TOME_SQL_WORD_GENERATIONS_BUMP,
     };
     struct bh_db_transaction *transaction = NULL;
     int result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);
@@ -108,7 +108,9 @@ static int rebuild_chunks(struct bh_db *const db, struct tome_analyzer *const an
     struct bh_db_transaction *transaction = NULL;
     result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);
     if (result == 0)
-        result = tome_index_add(transaction, book->owner_id, batch, reterr);
+        result = tome_index_add_words(transaction, book->owner_id, batch, NULL, reterr);
+    if (result == 0)
+        result = tome_index_add_chunks(transaction, batch, reterr);
     if (result == 0)
         return bh_db_commit(transaction, reterr);
     bh_db_rollback(transaction);

@@ -19,7 +19,8 @@ static int insert_many(struct bh_db_transaction *const transaction,
 
 static int write_rows(struct bh_db_transaction *const transaction,
                       const struct tome_claim *const claim,
-                      const struct tome_intake_rows *const rows, struct bh_error *const reterr)
+                      const struct tome_intake_rows *const rows,
+                      struct tome_known_words *const known, struct bh_error *const reterr)
 {
     int result = insert_many(transaction, &TOME_SQL_CHUNK_INSERT, rows->chunks, TOME_CHUNK_COLUMNS,
                              rows->chunk_count, reterr);
@@ -30,7 +31,7 @@ static int write_rows(struct bh_db_transaction *const transaction,
         result = insert_many(transaction, &TOME_SQL_PAGE_LABEL_INSERT, rows->labels,
                              TOME_LABEL_COLUMNS, rows->label_count, reterr);
     if (result == 0 && rows->index != NULL)
-        result = tome_index_add(transaction, claim->owner_id, rows->index, reterr);
+        result = tome_index_add_words(transaction, claim->owner_id, rows->index, known, reterr);
     return result;
 }
 
@@ -141,23 +142,49 @@ static int finish_job(struct bh_db_transaction *const transaction,
     return result;
 }
 
+/* All but the chunks' full-text rows. */
+static int write_batch(struct bh_db_transaction *const transaction,
+                       struct tome_analyzer *const analyzer, struct tome_known_words *const known,
+                       const struct tome_intake *const batch, struct bh_arena *const arena,
+                       struct bh_error *const reterr)
+{
+    const struct tome_claim *const claim = batch->claim;
+    int result = 0;
+    if (batch->language.data != NULL)
+        result = write_language(transaction, claim->book_id, batch->language, reterr);
+    if (result == 0)
+        result = write_rows(transaction, claim, &batch->rows, known, reterr);
+    if (result != 0)
+        return result;
+    return batch->finish != NULL
+               ? finish_job(transaction, analyzer, claim, batch->finish, arena, reterr)
+               : write_progress(transaction, claim->job_id, &batch->progress, reterr);
+}
+
 int tome_intake_write(struct bh_db *const db, struct tome_analyzer *const analyzer,
-                      const struct tome_claim *const claim, const struct bh_str language,
-                      const struct tome_intake_rows *const rows,
-                      const struct tome_intake_progress *const progress,
-                      const struct tome_intake_finish *const finish, struct bh_arena *const arena,
+                      struct tome_known_words *const known,
+                      const struct tome_intake *const *const batches, const size_t count,
+                      struct bh_arena *const arena, size_t *const ret_failed,
                       struct bh_error *const reterr)
 {
     struct bh_db_transaction *transaction = NULL;
+    *ret_failed = count;
     int result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);
-    if (result == 0 && language.data != NULL)
-        result = write_language(transaction, claim->book_id, language, reterr);
-    if (result == 0)
-        result = write_rows(transaction, claim, rows, reterr);
-    if (result == 0)
-        result = finish != NULL ? finish_job(transaction, analyzer, claim, finish, arena, reterr)
-                                : write_progress(transaction, claim->job_id, progress, reterr);
-    return tome_transaction_end(transaction, result, reterr);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = write_batch(transaction, analyzer, known, batches[i], arena, reterr);
+        if (result != 0)
+            *ret_failed = i;
+    }
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (batches[i]->rows.index != NULL)
+            result = tome_index_add_chunks(transaction, batches[i]->rows.index, reterr);
+        if (result != 0)
+            *ret_failed = i;
+    }
+    result = tome_transaction_end(transaction, result, reterr);
+    if (result != 0 && known != NULL)
+        tome_known_words_clear(known);
+    return result;
 }
 
 /* ---- Purge ---- */

@@ -33,15 +33,24 @@ struct tome_intake_finish {
     int64_t page_count, chunk_count, word_count;
 };
 
-/* Adds a batch to the job's book and writes down how far it is. `language`: its code, with the
- * first batch; {NULL, 0} afterwards. `finish`: NULL, or this is the last batch and the book becomes
- * visible in the same step, in place of the one it replaces, and the job is done. BH_EEXISTS:
- * meanwhile the same content became a book. */
+/* One batch for one job's book. Everything is borrowed until the write returns. */
+struct tome_intake {
+    const struct tome_claim *claim;
+    struct bh_str language; /* its code, with the first batch; {NULL, 0} afterwards */
+    struct tome_intake_rows rows;
+    struct tome_intake_progress progress; /* written down, unless this is the last batch */
+    /* NULL, or this is the last batch and the book becomes visible in the same step, in place of
+     * the one it replaces, and the job is done. */
+    const struct tome_intake_finish *finish;
+};
+
+/* Adds batches, of different books, in one transaction: all of them or none. When one of them is at
+ * fault, *ret_failed is its index and the others may be written without it; else it is `count`.
+ * BH_EEXISTS: meanwhile the same content became a book. BH_ECONFLICT: the book is not being loaded
+ * any more. `known` (may be NULL): see index.h; this clears it where needed. */
 int tome_intake_write(struct bh_db *db, struct tome_analyzer *analyzer,
-                      const struct tome_claim *claim, struct bh_str language,
-                      const struct tome_intake_rows *rows,
-                      const struct tome_intake_progress *progress,
-                      const struct tome_intake_finish *finish, struct bh_arena *arena,
+                      struct tome_known_words *known, const struct tome_intake *const *batches,
+                      size_t count, struct bh_arena *arena, size_t *ret_failed,
                       struct bh_error *reterr) BH_MUST_CHECK;
 
 /* ---- Purge ---- */

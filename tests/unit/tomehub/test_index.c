@@ -74,9 +74,10 @@ static void test_words_stay_while_another_book_holds_them(void **state)
 }
 
 /* Adds or removes chunks first … end of the book, prepared as one batch. */
-static void write_range(struct test_library *const library, const int64_t id,
-                        const struct test_book *const book, const size_t first, const size_t end,
-                        const bool is_removal)
+static void write_range_knowing(struct test_library *const library, const int64_t id,
+                                const struct test_book *const book, const size_t first,
+                                const size_t end, const bool is_removal,
+                                struct tome_known_words *const known)
 {
     struct tome_index_chunk chunks[64];
     assert_true(test_book_chunks(book, id, chunks) >= end);
@@ -86,9 +87,18 @@ static void write_range(struct test_library *const library, const int64_t id,
                                   end - first, &batch, &library->error));
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     TEST_CHECK(is_removal ? tome_index_remove(transaction, 1, batch, &library->error)
-                          : tome_index_add(transaction, 1, batch, &library->error));
+                          : tome_index_add_words(transaction, 1, batch, known, &library->error));
+    if (!is_removal)
+        TEST_CHECK(tome_index_add_chunks(transaction, batch, &library->error));
     TEST_CHECK(bh_db_commit(transaction, &library->error));
     tome_index_batch_destroy(batch);
+}
+
+static void write_range(struct test_library *const library, const int64_t id,
+                        const struct test_book *const book, const size_t first, const size_t end,
+                        const bool is_removal)
+{
+    write_range_knowing(library, id, book, first, end, is_removal, NULL);
 }
 
 static void test_batches_may_differ_between_adding_and_removing(void **state)
@@ -110,6 +120,32 @@ static void test_batches_may_differ_between_adding_and_removing(void **state)
     test_library_run(library, "DELETE FROM index_lengths");
 }
 
+/* What is remembered of the vocabulary must not outlive what is in it, whoever removed it. */
+static void test_known_words_come_back_after_their_removal(void **state)
+{
+    struct test_library *const library = *state;
+    struct tome_known_words *known = NULL;
+    assert_int_equal(tome_known_words_create(&known), 0);
+    write_range_knowing(library, 902, &voyage, 0, 2, false, known);
+    const int64_t words = count(library, "SELECT count(*) FROM index_words");
+    assert_true(words > 5);
+    write_range_knowing(library, 902, &voyage, 2, 6, false, known);
+    assert_true(count(library, "SELECT count(*) FROM index_words") > words);
+    write_range(library, 902, &voyage, 0, 6, true);
+    assert_int_equal(count(library, "SELECT count(*) FROM index_words"), 0);
+    write_range_knowing(library, 903, &voyage, 0, 2, false, known);
+    assert_int_equal(count(library, "SELECT count(*) FROM index_words"), words);
+
+    /* Made anew without the chunks, which were never written: nothing is left. */
+    TEST_CHECK(tome_index_rebuild(library->db, &library->error));
+    assert_int_equal(count(library, "SELECT count(*) FROM index_words"), 0);
+    write_range_knowing(library, 904, &voyage, 0, 2, false, known);
+    assert_int_equal(count(library, "SELECT count(*) FROM index_words"), words);
+    write_range(library, 904, &voyage, 0, 2, true);
+    tome_known_words_destroy(known);
+    test_library_run(library, "DELETE FROM index_lengths");
+}
+
 static void test_a_transaction_rolled_back_leaves_nothing(void **state)
 {
     struct test_library *const library = *state;
@@ -121,7 +157,8 @@ static void test_a_transaction_rolled_back_leaves_nothing(void **state)
                                   &batch, &library->error));
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     test_library_write(library, transaction, 901, &voyage);
-    TEST_CHECK(tome_index_add(transaction, 1, batch, &library->error));
+    TEST_CHECK(tome_index_add_words(transaction, 1, batch, NULL, &library->error));
+    TEST_CHECK(tome_index_add_chunks(transaction, batch, &library->error));
     TEST_CHECK(tome_index_set_book(transaction, library->analyzer, 1, 901, BH_STR("Title"),
                                    BH_STR("Author"), &library->error));
     bh_db_rollback(transaction);
@@ -317,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_what_is_added_and_removed_leaves_nothing),
         cmocka_unit_test(test_words_stay_while_another_book_holds_them),
         cmocka_unit_test(test_batches_may_differ_between_adding_and_removing),
+        cmocka_unit_test(test_known_words_come_back_after_their_removal),
         cmocka_unit_test(test_a_transaction_rolled_back_leaves_nothing),
         cmocka_unit_test(test_a_new_title_takes_the_old_ones_place),
         cmocka_unit_test(test_only_ready_books_of_the_owner_are_there),

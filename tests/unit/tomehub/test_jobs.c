@@ -88,16 +88,23 @@ static int write_chunk(struct test_library *const library, const struct tome_cla
                                                .page_count = 1,
                                                .chunk_count = 1,
                                                .word_count = 2 };
-    const struct tome_intake_progress progress = { .percent = 40, .pages = 1, .chunks = 1 };
     struct tome_index_batch *batch = NULL;
     TEST_CHECK(tome_index_prepare(library->analyzer, TOME_LANGUAGE_ENGLISH, &chunk, 1, &batch,
                                   &library->error));
-    const struct tome_intake_rows rows = {
-        .chunks = row, .chunk_count = 1, .chapters = chapter, .chapter_count = 1, .index = batch
-    };
-    const int result = tome_intake_write(library->db, library->analyzer, claimed, BH_STR("en"),
-                                         &rows, &progress, title != NULL ? &finish : NULL,
-                                         library->arena, &library->error);
+    const struct tome_intake intake = { .claim = claimed,
+                                        .language = BH_STR("en"),
+                                        .rows = { .chunks = row,
+                                                  .chunk_count = 1,
+                                                  .chapters = chapter,
+                                                  .chapter_count = 1,
+                                                  .index = batch },
+                                        .progress = { .percent = 40, .pages = 1, .chunks = 1 },
+                                        .finish = title != NULL ? &finish : NULL };
+    const struct tome_intake *const batches[] = { &intake };
+    size_t failed;
+    const int result = tome_intake_write(library->db, library->analyzer, NULL, batches, 1,
+                                         library->arena, &failed, &library->error);
+    assert_int_equal(failed, result == 0 ? 1 : 0);
     tome_index_batch_destroy(batch);
     return result;
 }

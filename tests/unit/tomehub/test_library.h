@@ -212,7 +212,8 @@ static inline int64_t test_library_add(struct test_library *const library,
     struct bh_db_transaction *transaction = NULL;
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     test_library_write(library, transaction, id, book);
-    TEST_CHECK(tome_index_add(transaction, owner_id, batch, &library->error));
+    TEST_CHECK(tome_index_add_words(transaction, owner_id, batch, NULL, &library->error));
+    TEST_CHECK(tome_index_add_chunks(transaction, batch, &library->error));
     TEST_CHECK(tome_index_set_book(
         transaction, library->analyzer, owner_id, id, bh_str_from(book->title),
         bh_str_from(book->author != NULL ? book->author : ""), &library->error));

@@ -1,0 +1,53 @@
+#include "library/known_words.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "bulkhead/base/assert.h"
+
+#define KNOWN_MAGIC UINT32_C(0x746f6d4b)
+#define SLOTS 131072 /* a power of two */
+
+struct tome_known_words {
+    BH_MAGIC_FIELD;
+    uint64_t keys[SLOTS]; /* 0: empty */
+};
+
+int tome_known_words_create(struct tome_known_words **const ret_known)
+{
+    struct tome_known_words *const known = calloc(1, sizeof(*known));
+    if (known == NULL)
+        return BH_ENOMEM;
+    known->magic = KNOWN_MAGIC;
+    *ret_known = known;
+    return 0;
+}
+
+void tome_known_words_destroy(struct tome_known_words *const known)
+{
+    if (known == NULL)
+        return;
+    bh_magic_check(known, KNOWN_MAGIC);
+    known->magic = 0;
+    free(known);
+}
+
+bool tome_known_words_meet(struct tome_known_words *const known, const int64_t owner_id,
+                           const int64_t generation, const uint64_t hash)
+{
+    bh_magic_check(known, KNOWN_MAGIC);
+    const uint64_t parts[] = { (uint64_t)owner_id, (uint64_t)generation, hash };
+    const uint64_t key = XXH3_64bits(parts, sizeof(parts)) | 1;
+    uint64_t *const slot = &known->keys[key >> 1 & (SLOTS - 1)];
+    if (*slot == key)
+        return true;
+    *slot = key;
+    return false;
+}
+
+void tome_known_words_clear(struct tome_known_words *const known)
+{
+    bh_magic_check(known, KNOWN_MAGIC);
+    memset(known->keys, 0, sizeof(known->keys));
+}

@@ -1,0 +1,2 @@
+-- Owner.
+SELECT generation FROM word_generations WHERE owner_id = ?1;
