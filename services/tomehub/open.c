@@ -1,6 +1,7 @@
 #include "open.h"
 
 #include "bulkhead/db/sqlite.h"
+#include "bulkhead/db/trace.h"
 #include "library/index.h"
 #include "library/search_sqlite.h"
 #include "tomehub_sql.h"
@@ -19,6 +20,10 @@ int tome_open(const struct tome_settings *const settings, const enum tome_open h
     };
     struct bh_migrate_report applied;
     struct bh_db *db = NULL;
+    bh_trace_setup(&(struct bh_trace_options){
+        .slow_us = settings->slow_query_us,
+        .runs_maximum = (unsigned)settings->query_repeat_limit,
+    });
     bh_sqlite_set_connect_hook(tome_search_connect, NULL);
     int result = bh_db_open(&options, &db, reterr);
     if (result == 0)

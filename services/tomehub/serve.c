@@ -63,6 +63,7 @@ static struct bh_lifecycle_options options_of(const struct tome_settings *const 
     options.http.body_bytes_per_second = (uint64_t)settings->http_body_rate;
     options.http.connections_maximum = (unsigned)settings->http_connections_max;
     options.http.access_log = settings->access_log;
+    options.http.access_log_percent = (unsigned)settings->access_log_sample;
     return options;
 }
 

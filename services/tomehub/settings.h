@@ -17,11 +17,14 @@ struct tome_settings {
     const char *log_level;
     const char *log_format;
     bool access_log;
+    int64_t access_log_sample; /* percent */
 
     int64_t db_pool_read_size;
     int64_t db_pool_max_waiters;
     uint64_t db_pool_timeout_us;
     uint64_t db_statement_timeout_us;
+    uint64_t slow_query_us;
+    int64_t query_repeat_limit;
 
     int64_t max_upload_mb;
     int64_t ingest_workers;

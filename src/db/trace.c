@@ -26,6 +26,7 @@
 #define PLACES 2048                  /* a power of two */
 #define PROBES_MAX 16
 #define NAME_SIZE 64
+#define NO_METRIC (-1)
 
 _Static_assert(BH_TRACE_ROWS_MAX == BH_TRACE_ENTRIES, "a row for each entry");
 
@@ -33,7 +34,7 @@ struct entry {
     uint64_t fingerprint;
     char *text;
     char name[NAME_SIZE];
-    bh_metric duration;
+    _Atomic bh_metric duration; /* NO_METRIC: it has not run yet */
 };
 
 struct place {
@@ -45,12 +46,11 @@ static struct bh_trace_options setup = { .slow_us = BH_SECOND_US, .runs_maximum 
 
 static struct place places[PLACES];
 static struct entry entries[BH_TRACE_ENTRIES] = {
-    [OTHER] = { .text = (char[]){ "other" }, .name = "other" },
+    [OTHER] = { .text = (char[]){ "other" }, .name = "other", .duration = NO_METRIC },
 };
 static _Atomic unsigned entries_used; /* without OTHER; entries below it never change */
 static _Atomic bool is_full;          /* a text found no room: no more are read */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t other_once = PTHREAD_ONCE_INIT;
 
 void bh_trace_setup(const struct bh_trace_options *const options)
 {
@@ -58,11 +58,6 @@ void bh_trace_setup(const struct bh_trace_options *const options)
 }
 
 /* ---- Finding ---- */
-
-static void make_other(void)
-{
-    entries[OTHER].duration = bh_db_metrics_statement(entries[OTHER].name);
-}
 
 static size_t first_place(const char *const text)
 {
@@ -85,7 +80,7 @@ static unsigned entry_of(const struct bh_fingerprint *const fingerprint, const c
     entry->fingerprint = fingerprint->id;
     entry->text = text;
     snprintf(entry->name, sizeof(entry->name), "%s", name);
-    entry->duration = bh_db_metrics_statement(entry->name);
+    atomic_init(&entry->duration, NO_METRIC);
     atomic_store_explicit(&entries_used, used + 1, memory_order_release);
     return used;
 }
@@ -96,7 +91,6 @@ typedef void fingerprint_reader(const char *text, struct bh_fingerprint *ret_fin
 static unsigned learn(const char *const name, const char *const text,
                       fingerprint_reader *const read)
 {
-    pthread_once(&other_once, make_other);
     if (atomic_load_explicit(&is_full, memory_order_relaxed))
         return OTHER;
     struct bh_fingerprint fingerprint;
@@ -158,7 +152,7 @@ void bh_trace_begin(struct bh_trace_span *const ret_span, const char *const name
 static void log_slow(const struct entry *const entry, const struct bh_trace_run *const run)
 {
     bh_log_warning("db",
-                   "slow statement \"%s\": %.3f s for %llu rows%s, after %.3f s of waiting for a "
+                   "slow statement \"%s\": %.4g s for %llu rows%s, after %.4g s of waiting for a "
                    "connection: %s",
                    entry->name, (double)run->executed_us / 1e6, (unsigned long long)run->rows,
                    run->has_failed ? " (it failed)" : "", (double)run->waited_us / 1e6,
@@ -175,6 +169,17 @@ static void note_repeated(const unsigned entry, const unsigned runs)
                        "statement \"%s\" ran more than %u times in one request (N+1; told once a "
                        "minute for each route): %s",
                        entries[entry].name, setup.runs_maximum, entries[entry].text);
+}
+
+/* Made when it runs first: metrics have room for fewer statements than the table. */
+static bh_metric duration_of(struct entry *const entry)
+{
+    bh_metric metric = atomic_load_explicit(&entry->duration, memory_order_relaxed);
+    if (BH_UNLIKELY(metric == NO_METRIC)) {
+        metric = bh_db_metrics_statement(entry->name);
+        atomic_store_explicit(&entry->duration, metric, memory_order_relaxed);
+    }
+    return metric;
 }
 
 static uint64_t since(const uint64_t begin_us, const uint64_t end_us)
@@ -202,9 +207,9 @@ void bh_trace_end(const struct bh_trace_span *const span, const int result)
     }
     run.is_slow = run.has_executed && run.executed_us >= setup.slow_us;
     bh_trace_counts_run(span->entry, &run);
-    const struct entry *const entry = &entries[span->entry];
+    struct entry *const entry = &entries[span->entry];
     if (run.has_executed)
-        bh_metrics_observe_us(entry->duration, run.executed_us);
+        bh_metrics_observe_us(duration_of(entry), run.executed_us);
     if (BH_UNLIKELY(run.is_slow)) {
         bh_db_metrics_slow();
         log_slow(entry, &run);

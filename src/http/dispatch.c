@@ -23,6 +23,17 @@ static void log_access(struct bh_request *const request, const uint64_t duration
     bh_log_context_set(before);
 }
 
+/* What went wrong or took long is always worth a line. */
+static bool is_logged(struct bh_request *const request, const uint64_t duration_us)
+{
+    const struct bh_http_options *const options = request->http->options;
+    if (!options->access_log)
+        return false;
+    return options->access_log_percent >= 100 || request->answer.status >= 400 ||
+           duration_us >= BH_SECOND_US ||
+           bh_http_random(request->http) % 100 < options->access_log_percent;
+}
+
 /* The answer is with the transport, or the client has gone. */
 static void end(struct bh_request *const request)
 {
@@ -37,7 +48,7 @@ static void end(struct bh_request *const request)
     } else {
         bh_http_metrics_answered(&http->metrics, request->match.route, request->head.method_id,
                                  request->answer.status, duration_us);
-        if (http->options->access_log)
+        if (is_logged(request, duration_us))
             log_access(request, duration_us);
     }
     bh_connection_answered(connection);

@@ -128,14 +128,19 @@ struct bh_str bh_http_date(struct bh_http_loop *const http)
 
 /* A counter, scrambled by a bijection (the finalizer of SplitMix64) so that ids look alike to
  * nobody's index and still never repeat. */
+uint64_t bh_http_random(struct bh_http_loop *const http)
+{
+    http->random_state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t bits = http->random_state;
+    bits = (bits ^ (bits >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    bits = (bits ^ (bits >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return bits ^ (bits >> 31);
+}
+
 void bh_http_id(struct bh_http_loop *const http, char id[BH_HTTP_ID_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
-    http->id_state += UINT64_C(0x9E3779B97F4A7C15);
-    uint64_t bits = http->id_state;
-    bits = (bits ^ (bits >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    bits = (bits ^ (bits >> 27)) * UINT64_C(0x94D049BB133111EB);
-    bits ^= bits >> 31;
+    uint64_t bits = bh_http_random(http);
     for (int i = 0; i < BH_HTTP_ID_BYTES; i++, bits >>= 4)
         id[i] = digits[bits & 15];
 }
@@ -186,7 +191,7 @@ static void set_deadlines(struct bh_http_loop *const http)
 void bh_http_loop_init(struct bh_http_loop *const http, const uint64_t id_seed)
 {
     http->magic = BH_HTTP_LOOP_MAGIC;
-    http->id_state = id_seed;
+    http->random_state = id_seed;
     http->limits = (struct bh_head_limits){
         .bytes_maximum = http->options->head_maximum,
         .target_maximum = http->options->head_maximum < TARGET_MAXIMUM ? http->options->head_maximum

@@ -47,7 +47,7 @@ struct bh_http_loop {
 
     char date[BH_HTTP_DATE_BYTES + 1];
     uint64_t date_until_us;
-    uint64_t id_state; /* of request ids */
+    uint64_t random_state; /* of request ids and samples */
 
     /* server_loop.c */
     uv_poll_t listener;
@@ -71,6 +71,9 @@ void bh_http_request_give_back(struct bh_http_loop *http, struct bh_request *req
 
 /* The Date field with its line end; valid until the next call. */
 struct bh_str bh_http_date(struct bh_http_loop *http);
+
+/* The next number of the loop's own; not for secrets. */
+uint64_t bh_http_random(struct bh_http_loop *http);
 
 /* 16 characters that no other request of this process has. */
 #define BH_HTTP_ID_BYTES 16

@@ -32,6 +32,7 @@ void bh_http_options_default(struct bh_http_options *const ret_options)
         .connections_maximum = 20000,
         .arena_maximum = (size_t)64 * 1024 * 1024,
         .access_log = true,
+        .access_log_percent = 100,
     };
 }
 

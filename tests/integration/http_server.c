@@ -352,6 +352,7 @@ static void read_options(struct bh_http_options *const options)
     options->connections_maximum = (unsigned)number_from_environment("CONNECTIONS_MAXIMUM",
                                                                      options->connections_maximum);
     options->access_log = number_from_environment("ACCESS_LOG", 0) != 0;
+    options->access_log_percent = (unsigned)number_from_environment("ACCESS_LOG_PERCENT", 100);
 }
 
 int main(void)

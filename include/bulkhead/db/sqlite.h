@@ -28,6 +28,9 @@ int bh_sqlite_run(struct bh_db *db, enum bh_db_lane lane, const char *name,
  * between steps of long work of your own (SQLite's own steps are interrupted by themselves). */
 int bh_sqlite_check(const struct bh_sqlite_session *session);
 
+/* Tells how many rows the running function gave, for the statistics. */
+void bh_sqlite_set_rows(struct bh_sqlite_session *session, uint64_t rows);
+
 sqlite3 *bh_sqlite_handle(struct bh_sqlite_session *session);
 
 /* The prepared statement of this connection, reset and without bindings; cached, so `statement`

@@ -23,6 +23,8 @@ struct bh_http_options {
     unsigned connections_maximum;   /* over all loops; 20,000; past it: 503 and close */
     size_t arena_maximum;           /* bytes a request may take; 64 MiB */
     bool access_log;
+    unsigned access_log_percent; /* of answers below 400 given within a second; the others are
+                                    logged always; 100 */
 };
 
 void bh_http_options_default(struct bh_http_options *ret_options);

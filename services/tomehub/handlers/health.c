@@ -2,6 +2,7 @@
 #include "handlers/health.h"
 
 #include "bulkhead/base/time.h"
+#include "bulkhead/runtime/database_health.h"
 #include "bulkhead/runtime/metrics_endpoint.h"
 #include "handlers/handlers.h"
 #include "service.h"
@@ -19,6 +20,11 @@ int tome_handle_live(struct bh_request *const request)
 int tome_handle_ready(struct bh_request *const request)
 {
     return bh_health_respond_ready(request, tome_service_of(request)->health);
+}
+
+int tome_handle_health_database(struct bh_request *const request)
+{
+    return bh_database_health_respond(request, tome_service_of(request)->db);
 }
 
 int tome_handle_metrics(struct bh_request *const request)

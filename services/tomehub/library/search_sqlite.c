@@ -418,6 +418,7 @@ static int search_on_connection(struct bh_sqlite_session *const session, void *c
     result = tome_search_session_get(session, job->request->owner_id, &search.kept, reterr);
     if (result == 0)
         result = search_in_snapshot(job, &search, reterr);
+    bh_sqlite_set_rows(session, job->count);
     end(session);
     return result;
 }

@@ -236,11 +236,13 @@ static void run(struct bh_sqlite_thread *const thread, struct call *const call)
 {
     struct bh_sqlite_session *const session = &thread->session;
     session->stop = call->release ? NULL : &call->stop;
+    session->rows = 0;
     call->span->granted_us = bh_time_now_us();
     int result = ensure_connection(thread, call->reterr);
     if (!result)
         result = reason_of(call, call->function(session, call->argument, call->reterr));
     call->span->ended_us = bh_time_now_us();
+    call->span->rows = session->rows;
     session->stop = NULL;
     call->result = result;
 }

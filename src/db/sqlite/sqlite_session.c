@@ -206,6 +206,12 @@ bool bh_sqlite_session_wants_care(const struct bh_sqlite_session *const session)
 
 /* ---- What bh_sqlite_run's functions may use ---- */
 
+void bh_sqlite_set_rows(struct bh_sqlite_session *const session, const uint64_t rows)
+{
+    bh_magic_check(session, SESSION_MAGIC);
+    session->rows = rows;
+}
+
 sqlite3 *bh_sqlite_handle(struct bh_sqlite_session *const session)
 {
     bh_magic_check(session, SESSION_MAGIC);

@@ -45,6 +45,7 @@ struct bh_sqlite_session {
     struct bh_sqlite_prepared *prepared; /* by the statement's index */
     struct bh_sqlite_stop *stop;         /* of the running call; NULL: nothing may stop it */
     uint64_t lock_wait_since_us;
+    uint64_t rows;           /* of the running call, as told by bh_sqlite_set_rows */
     unsigned log_pages;      /* in the log as of the last commit; 0: emptied since */
     unsigned log_pages_next; /* when to try again to empty it */
     struct {
