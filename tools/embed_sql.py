@@ -7,17 +7,20 @@
     sql/postgres/migrations/NNNN_name.sql     the same migration for PostgreSQL (may be absent)
 
 A file may begin with `--` comments that say what it is for; they are not built in, so that editing
-one changes neither the binary nor a migration's checksum. Anything ambiguous stops the build.
+one changes neither the binary nor a migration's checksum. One that begins `-- slow:` (and goes on
+to say why) marks the statement as one that may run for long. Anything ambiguous stops the build.
 """
 
 import argparse
 import re
 import sqlite3
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 BACKENDS = ("sqlite", "postgres")
 STATEMENT_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+SLOW = re.compile(r"\s*--\s*slow:\s*\S")
 MIGRATION_NAME = re.compile(r"([0-9]{4})_[a-z][a-z0-9_]*\Z")
 
 
@@ -26,6 +29,20 @@ Texts = dict[str, dict[str, str]]  # name -> backend -> text
 
 class Refused(Exception):
     """The folder breaks a rule; the message names the file and the cure."""
+
+
+def is_comment(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("--")
+
+
+def slow_statements(root: Path) -> set[str]:
+    """Those whose leading comments say so, in either backend's file."""
+    paths = [path for backend in BACKENDS for path in (root / backend).glob("*.sql")]
+    return {
+        path.stem
+        for path in paths
+        if any(map(SLOW.match, takewhile(is_comment, path.read_text("utf-8").split("\n"))))
+    }
 
 
 def read_sql(path: Path) -> str:
@@ -37,7 +54,7 @@ def read_sql(path: Path) -> str:
     if "\0" in text:
         raise Refused(f"{path}: holds a NUL byte; save it as plain text")
     lines = text.split("\n")
-    while lines and (not lines[0].strip() or lines[0].lstrip().startswith("--")):
+    while lines and is_comment(lines[0]):
         lines.pop(0)
     text = "\n".join(line.rstrip() for line in lines).strip()
     if not text:
@@ -122,11 +139,14 @@ extern const struct bh_migration {symbol}_migrations[];
 {names}"""
 
 
-def source(symbol: str, header_name: str, statements: Texts, migrations: Texts) -> str:
+def source(
+    symbol: str, header_name: str, statements: Texts, migrations: Texts, slow: set[str]
+) -> str:
     indent = " " * 14
     statement_rows = "".join(
         f'    {{ .name = "{name}",\n'
         f"      .index = {index},\n"
+        f"      .is_slow = {'true' if name in slow else 'false'},\n"
         f'      .sqlite = {c_string(texts.get("sqlite"), indent)},\n'
         f'      .postgres = {c_string(texts.get("postgres"), indent)} }},\n'
         for index, (name, texts) in enumerate(statements.items())
@@ -179,15 +199,17 @@ def main() -> int:
     try:
         if not arguments.root.is_dir():
             raise Refused(f"{arguments.root}: no such folder")
-        statements = read_statements(arguments.root)
-        migrations = read_migrations(arguments.root)
+        root = arguments.root
+        statements = read_statements(root)
+        migrations = read_migrations(root)
     except Refused as refused:
         print(f"embed_sql: {refused}", file=sys.stderr)
         return 1
     symbol = arguments.symbol
     write_if_changed(arguments.header, header(symbol, statements, migrations))
     write_if_changed(
-        arguments.source, source(symbol, arguments.header.name, statements, migrations)
+        arguments.source,
+        source(symbol, arguments.header.name, statements, migrations, slow_statements(root)),
     )
     if arguments.depfile:
         arguments.depfile.write_text(dependencies(arguments.root, arguments.header))

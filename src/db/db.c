@@ -4,27 +4,42 @@
 #include "bulkhead/base/assert.h"
 #include "db/driver.h"
 
-static const struct bh_driver *const drivers[] = { &bh_sqlite_driver };
+static const struct bh_driver *const drivers[] = { &bh_sqlite_driver, &bh_postgres_driver };
 
 /* ---- Life ---- */
+
+/* The driver of `url` and where the URL goes on behind its scheme, or NULL. */
+static const struct bh_driver *driver_of(const char *const url, const char **const ret_location)
+{
+    for (size_t i = 0; i < BH_COUNT_OF(drivers); i++) {
+        for (size_t j = 0; j < BH_COUNT_OF(drivers[i]->schemes) && drivers[i]->schemes[j]; j++) {
+            const struct bh_str scheme = bh_str_from(drivers[i]->schemes[j]);
+            if (bh_str_starts_with(bh_str_from(url), scheme)) {
+                *ret_location = url + scheme.size;
+                return drivers[i];
+            }
+        }
+    }
+    return NULL;
+}
 
 int bh_db_open(const struct bh_db_options *const options, struct bh_db **const ret_db,
                struct bh_error *const reterr)
 {
-    for (size_t i = 0; i < BH_COUNT_OF(drivers); i++) {
-        const struct bh_str scheme = bh_str_from(drivers[i]->scheme);
-        if (!bh_str_starts_with(bh_str_from(options->url), scheme))
-            continue;
-        bh_trace_register(options->statements, options->statement_count, drivers[i]->statement_text,
-                          drivers[i]->speaks_postgres);
-        return drivers[i]->open(options->url + scheme.size, options, ret_db, reterr);
+    const char *location;
+    const struct bh_driver *const driver = driver_of(options->url, &location);
+    if (driver) {
+        bh_trace_register(options->statements, options->statement_count, driver->statement_text,
+                          driver->speaks_postgres);
+        return driver->open(location, options, ret_db, reterr);
     }
     /* Only the scheme is shown: behind it may stand a password. */
     struct bh_str rest = bh_str_from(options->url);
     const struct bh_str scheme = bh_str_split(&rest, ':');
     return bh_error_set(reterr, BH_EUNSUPPORTED,
                         "database URL \"%.*s%s\": not a database this build knows; "
-                        "use sqlite:PATH, for example sqlite:library.db",
+                        "use sqlite:PATH, for example sqlite:library.db, or "
+                        "postgresql://USER@HOST:PORT/DATABASE",
                         BH_STR_ARGS(scheme), rest.data ? ":…" : "");
 }
 

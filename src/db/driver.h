@@ -15,8 +15,8 @@
 #include "db/trace.h"
 
 struct bh_driver {
-    const char *backend; /* "sqlite": what bh_db_backend tells */
-    const char *scheme;  /* "sqlite:": how a URL of this driver begins */
+    const char *backend;    /* "sqlite": what bh_db_backend tells */
+    const char *schemes[2]; /* "sqlite:": how a URL of this driver begins */
 
     /* `location`: the URL behind the scheme. */
     int (*open)(const char *location, const struct bh_db_options *options, struct bh_db **ret_db,
@@ -50,6 +50,9 @@ struct bh_driver {
     const char *(*statement_text)(const struct bh_statement *statement);
     bool speaks_postgres;
 
+    /* Keeps other processes from migrating until the transaction ends. NULL: its begin does. */
+    int (*transaction_lock_migrations)(struct bh_db_transaction *transaction,
+                                       struct bh_error *reterr);
     /* A migration's text for this backend, or NULL. */
     const char *(*migration_text)(const struct bh_migration *migration);
     /* Runs that text: several statements, none of which may end the transaction. */
@@ -67,3 +70,4 @@ struct bh_db_transaction {
 };
 
 extern const struct bh_driver bh_sqlite_driver;
+extern const struct bh_driver bh_postgres_driver;

@@ -1,7 +1,7 @@
 /*
  * Migrations. Each runs in one write transaction together with its record, so a crash leaves it
- * applied or not, and the database's write lock is the lock among processes: whoever gets it reads
- * the records again and finds what another has done meanwhile.
+ * applied or not. The lock among processes is SQLite's write lock, on PostgreSQL an advisory one:
+ * whoever gets it reads the records again and finds what another has done meanwhile.
  */
 #include "bulkhead/db/migrate.h"
 
@@ -22,22 +22,37 @@ static const struct bh_statement has_records = {
     .sqlite =
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'),"
         "       EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\')",
+    .postgres = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema()"
+                "                AND tablename = 'schema_migrations'),"
+                "       EXISTS (SELECT 1 FROM pg_class c"
+                "               WHERE c.relnamespace = current_schema()::regnamespace"
+                "                 AND c.relkind IN ('r', 'p', 'v', 'm')"
+                "                 AND NOT EXISTS (SELECT 1 FROM pg_depend d"
+                "                                 WHERE d.objid = c.oid AND d.deptype = 'e'))",
+    .index = UINT32_MAX,
 };
 
 static const struct bh_statement create_records = {
     .name = "migrations_create",
     .sqlite = "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
               " checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT",
+    .postgres = "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, name text NOT NULL,"
+                " checksum text NOT NULL, applied_at bigint NOT NULL)",
+    .index = UINT32_MAX,
 };
 
 static const struct bh_statement list_records = {
     .name = "migrations_list",
     .sqlite = "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
+    .postgres = "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
+    .index = UINT32_MAX,
 };
 
 static const struct bh_statement add_record = {
     .name = "migrations_add",
     .sqlite = "INSERT INTO schema_migrations VALUES (?1, ?2, ?3, ?4)",
+    .postgres = "INSERT INTO schema_migrations VALUES ($1, $2, $3, $4)",
+    .index = UINT32_MAX,
 };
 
 struct plan {
@@ -116,7 +131,7 @@ static int read_records(const struct plan *const plan, struct bh_db_transaction 
     if (!has_table && has_others)
         return bh_error_set(reterr, BH_ECONFLICT,
                             "the database holds tables but no record of migrations: it belongs to "
-                            "another program; name another file");
+                            "another program; name another database");
     rows.row_count = 0;
     if (has_table) {
         result = bh_db_transaction_query(transaction, &list_records, NULL, 0, plan->arena, &rows,
@@ -162,7 +177,11 @@ static int apply_next(const struct plan *const plan, struct bh_db_transaction *c
                       size_t *const ret_applied, bool *const ret_did, struct bh_error *const reterr)
 {
     bool has_table;
-    int result = read_records(plan, transaction, ret_applied, &has_table, reterr);
+    int (*const lock)(struct bh_db_transaction *,
+                      struct bh_error *) = plan->db->driver->transaction_lock_migrations;
+    int result = lock ? lock(transaction, reterr) : 0;
+    if (!result)
+        result = read_records(plan, transaction, ret_applied, &has_table, reterr);
     if (result)
         return result;
     *ret_did = *ret_applied < plan->count;
@@ -178,6 +197,7 @@ static int apply_next(const struct plan *const plan, struct bh_db_transaction *c
     return result;
 }
 
+/* Where beginning waits for the lock. */
 static int begin_patiently(const struct plan *const plan,
                            struct bh_db_transaction **const ret_transaction,
                            struct bh_error *const reterr)
@@ -185,7 +205,9 @@ static int begin_patiently(const struct plan *const plan,
     const uint64_t until_us = bh_time_now_us() + LOCK_WAIT_US;
     for (;;) {
         const int result = bh_db_begin(plan->db, BH_DB_WRITE, ret_transaction, reterr);
-        if (result != BH_EUNAVAILABLE || bh_time_now_us() >= until_us)
+        const bool may_be_locked = result == BH_EUNAVAILABLE &&
+                                   !plan->db->driver->transaction_lock_migrations;
+        if (!may_be_locked || bh_time_now_us() >= until_us)
             return result;
         bh_log_warning("db", "another process holds the database's lock; waiting to migrate");
     }

@@ -88,6 +88,7 @@ int bh_loop_create(const struct bh_loop_options *const options, struct bh_loop *
         return BH_ENOMEM;
     }
     loop->magic = BH_LOOP_MAGIC;
+    bh_list_init(&loop->hooks);
     bh_list_init(&loop->ready);
     bh_list_init(&loop->idle_fibers);
     bh_list_init(&loop->shared.posted);
@@ -139,18 +140,45 @@ void bh_loop_run(struct bh_loop *const loop)
     current_loop = outer;
 }
 
+/* Ends the loop if nothing keeps it; hooks are told first. */
+static void end_if_done(struct bh_loop *const loop)
+{
+    if (!loop->stopping || loop->fiber_count > 0)
+        return;
+    if (!loop->hooks_told) {
+        loop->hooks_told = true;
+        BH_LIST_FOREACH(node, &loop->hooks) {
+            struct bh_loop_hook *const hook = BH_LIST_ENTRY(node, struct bh_loop_hook, node);
+            hook->stopping(hook);
+        }
+    }
+    if (bh_list_is_empty(&loop->hooks) && loop->fiber_count == 0)
+        close_own_handles(loop);
+}
+
 void bh_loop_stop(struct bh_loop *const loop)
 {
     bh_magic_check(loop, BH_LOOP_MAGIC);
     loop->stopping = true;
-    if (loop->fiber_count == 0)
-        close_own_handles(loop);
+    end_if_done(loop);
 }
 
 void bh_loop_fibers_ended(struct bh_loop *const loop)
 {
-    if (loop->stopping)
-        close_own_handles(loop);
+    end_if_done(loop);
+}
+
+void bh_loop_add_hook(struct bh_loop *const loop, struct bh_loop_hook *const hook)
+{
+    bh_magic_check(loop, BH_LOOP_MAGIC);
+    bh_list_append(&loop->hooks, &hook->node);
+}
+
+void bh_loop_remove_hook(struct bh_loop *const loop, struct bh_loop_hook *const hook)
+{
+    bh_magic_check(loop, BH_LOOP_MAGIC);
+    bh_list_unlink(&hook->node);
+    end_if_done(loop);
 }
 
 void bh_loop_destroy(struct bh_loop *const loop)
@@ -159,6 +187,7 @@ void bh_loop_destroy(struct bh_loop *const loop)
         return;
     bh_magic_check(loop, BH_LOOP_MAGIC);
     bh_assert(loop->fiber_count == 0);
+    bh_assert(bh_list_is_empty(&loop->hooks));
     bh_assert(bh_list_is_empty(&loop->shared.posted));
     if (!loop->own_handles_closed) {
         close_own_handles(loop);

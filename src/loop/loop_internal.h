@@ -17,9 +17,11 @@ struct bh_loop {
     uv_check_t after;    /* runs fibers made ready by input and output */
     uv_idle_t spin;      /* active only while fibers are ready: the loop must not sleep */
     bool stopping;
+    bool hooks_told;
     bool own_handles_closed;
     uint64_t now_us; /* 0: not read yet in this turn */
 
+    struct bh_list hooks; /* struct bh_loop_hook.node */
     struct bh_list ready; /* fibers to resume, in order */
     struct bh_fiber *current;
     unsigned fiber_count;

@@ -7,7 +7,8 @@
  * memory is bounded by the arena's limit (BH_ELIMIT past it).
  *
  * Two pools: READ (many connections, read-only) and WRITE. On SQLite: N reader threads and one
- * writer thread over one WAL file.
+ * writer thread over one WAL file. On PostgreSQL: connections on each loop, statements outside of
+ * transactions pipelined on a few of them.
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 
 struct bh_db;             /* opaque: thread-safe, shared by all loops */
 struct bh_db_transaction; /* opaque: of one fiber */
+struct bh_postgres_options;
 
 enum bh_db_lane { BH_DB_READ, BH_DB_WRITE };
 
@@ -27,6 +29,8 @@ struct bh_statement {
     const char *sqlite; /* text, or NULL where a backend has no such statement */
     const char *postgres;
     unsigned index; /* position in its table; keys the prepared-statement cache */
+    bool is_slow;   /* may run for long: gets a connection alone, and is stopped in the database
+                       when nobody waits for it any more */
 };
 
 /* ---- Values ---- */
@@ -87,7 +91,8 @@ bool bh_db_is_null_at(const struct bh_db_rows *rows, size_t row, size_t column);
 
 /* Runs one statement outside of a transaction (on the WRITE lane: in one of its own).
  * `arena` and `ret_rows` may both be NULL where rows do not matter.
- * BH_EBUSY: no connection within the time-out, or too many wait. BH_ELIMIT: the arena is full.
+ * BH_EBUSY: no connection within the time-out, or too many wait. BH_ELIMIT: the arena is full (on
+ * PostgreSQL a change is kept then).
  * BH_EEXISTS: a unique constraint. BH_ECONFLICT: a foreign key or check. BH_ENOSPACE: disk full.
  * BH_EUNAVAILABLE: the database cannot be reached or is locked past the deadline. BH_ECORRUPT. */
 int bh_db_query(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
@@ -123,13 +128,14 @@ int bh_db_transaction_many(struct bh_db_transaction *transaction,
 /* ---- Life ---- */
 
 struct bh_db_options {
-    const char *url;             /* "sqlite:PATH" */
+    const char *url;             /* "sqlite:PATH", "postgresql://USER@HOST:PORT/DATABASE" */
     unsigned read_connections;   /* SQLite: reader threads */
     unsigned waiters_maximum;    /* calls that may wait for a connection; past it BH_EBUSY */
     uint64_t acquire_timeout_us; /* also: how long to wait for another process's lock at most */
     uint64_t transaction_idle_timeout_us;  /* 0: 10 s */
     const struct bh_statement *statements; /* all the program will run: prepared on first use */
     size_t statement_count;
+    const struct bh_postgres_options *postgres; /* bulkhead/db/postgres.h; NULL: its defaults */
 };
 
 /* Opens and verifies the database. Not from a fiber. Errors name the file and the cure.
@@ -137,7 +143,7 @@ struct bh_db_options {
  * deadline of their own. */
 int bh_db_open(const struct bh_db_options *options, struct bh_db **ret_db,
                struct bh_error *reterr) BH_MUST_CHECK;
-/* No call may be running. NULL is fine. */
+/* No call may be running, and loops that made calls have ended. NULL is fine. */
 void bh_db_close(struct bh_db *db);
 
 /* "sqlite" or "postgresql". */

@@ -29,7 +29,7 @@ struct bh_loop_options {
 /* `options` may be NULL. The loop belongs to the thread that will call bh_loop_run. */
 int bh_loop_create(const struct bh_loop_options *options, struct bh_loop **ret_loop) BH_MUST_CHECK;
 
-/* All handles must be closed and all fibers ended. NULL is fine. */
+/* All handles must be closed, all fibers ended and all hooks removed. NULL is fine. */
 void bh_loop_destroy(struct bh_loop *loop);
 
 /* Runs until bh_loop_stop was called, no fiber is left, and every other handle was closed. */
@@ -38,6 +38,18 @@ void bh_loop_run(struct bh_loop *loop);
 /* Lets bh_loop_run end: the loop's own handles close when the last fiber has ended; the owners of
  * other handles close theirs. Loop thread. */
 void bh_loop_stop(struct bh_loop *loop);
+
+/* For what lives on a loop and has to be taken apart by it (a pool's connections): `stopping` is
+ * called once, on the loop, after bh_loop_stop as the last fiber has ended. The loop goes on, also
+ * with new fibers, until every hook was removed. Embedded in its owner's object. */
+struct bh_loop_hook {
+    void (*stopping)(struct bh_loop_hook *hook);
+    struct bh_list node; /* private */
+};
+
+/* Loop thread. */
+void bh_loop_add_hook(struct bh_loop *loop, struct bh_loop_hook *hook);
+void bh_loop_remove_hook(struct bh_loop *loop, struct bh_loop_hook *hook);
 
 /* Queues `task` and wakes the loop. Tasks of one poster run in order. Any thread; after the loop's
  * end the task is dropped only by bh_loop_destroy, which asserts that none is left. */

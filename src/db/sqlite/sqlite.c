@@ -404,7 +404,7 @@ int bh_sqlite_run(struct bh_db *const db, const enum bh_db_lane lane, const char
 
 const struct bh_driver bh_sqlite_driver = {
     .backend = "sqlite",
-    .scheme = "sqlite:",
+    .schemes = { "sqlite:" },
     .open = database_open,
     .close = database_close,
     .statistics = database_statistics,

@@ -1,7 +1,10 @@
-/* A database in a folder of its own under /tmp, gone after the test. */
+/* A database of its own for each test, gone after it: a file in a folder under /tmp, or, with a
+ * server's address in TEST_POSTGRES_URL, a database on that server. */
 #pragma once
 
 #include <ftw.h>
+#include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,9 @@
 struct test_database {
     char folder[32];
     char path[64];
-    char url[80];
+    char url[160];
+    const char *server; /* NULL: SQLite */
+    char name[48];      /* on the server */
     struct bh_db *db;
     struct bh_arena *arena;
     struct bh_error error;
@@ -35,8 +40,46 @@ static inline struct bh_db_options test_database_options(const struct test_datab
     };
 }
 
+/* Runs it on the server, outside of the code under test. */
+static inline void test_database_server(const char *const url, const char *const statement)
+{
+    PGconn *const connection = PQconnectdb(url);
+    PGresult *const result = PQexec(connection, statement);
+    const ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", statement, PQerrorMessage(connection));
+    PQclear(result);
+    PQfinish(connection);
+}
+
+static inline void test_database_create(struct test_database *const test)
+{
+    static atomic_uint count;
+    char statement[96];
+    snprintf(test->name, sizeof(test->name), "test_%d_%u", (int)getpid(),
+             atomic_fetch_add(&count, 1));
+    snprintf(statement, sizeof(statement), "CREATE DATABASE %s", test->name);
+    test_database_server(test->server, statement);
+    const char *const end = strrchr(test->server, '/');
+    assert_non_null(end);
+    snprintf(test->url, sizeof(test->url), "%.*s/%s", (int)(end - test->server), test->server,
+             test->name);
+}
+
+static inline void test_database_drop(const struct test_database *const test)
+{
+    char statement[96];
+    snprintf(statement, sizeof(statement), "DROP DATABASE %s WITH (FORCE)", test->name);
+    test_database_server(test->server, statement);
+}
+
 static inline void test_database_folder(struct test_database *const test)
 {
+    test->server = getenv("TEST_POSTGRES_URL");
+    if (test->server) {
+        test_database_create(test);
+        return;
+    }
     memcpy(test->folder, "/tmp/test-db-XXXXXX", sizeof("/tmp/test-db-XXXXXX"));
     assert_non_null(mkdtemp(test->folder));
     snprintf(test->path, sizeof(test->path), "%s/test.db", test->folder);
@@ -79,7 +122,10 @@ static inline int test_database_teardown(void **const state)
     struct test_database *const test = *state;
     bh_db_close(test->db);
     bh_arena_destroy(test->arena);
-    nftw(test->folder, test_database_remove, 8, FTW_DEPTH | FTW_PHYS);
+    if (test->server)
+        test_database_drop(test);
+    else
+        nftw(test->folder, test_database_remove, 8, FTW_DEPTH | FTW_PHYS);
     free(test);
     return 0;
 }

@@ -1,0 +1,146 @@
+/*
+ * A request outlives its call when nobody waits for it any more: on a shared connection its result
+ * is read and dropped, on one held alone it is cancelled through the pool's quarantine.
+ */
+#include "db/postgres/pg_call.h"
+
+#include <stdlib.h>
+
+#include "bulkhead/base/assert.h"
+
+#define ATTEMPTS_MAX 2 /* a statement refused for its preparation is prepared anew once */
+
+void bh_pg_call_init(struct bh_pg_call *const call, const struct bh_statement *const statement,
+                     const struct bh_db_value *const parameters, const size_t parameter_count,
+                     struct bh_arena *const arena, struct bh_trace_span *const span)
+{
+    *call = (struct bh_pg_call){ .statement = statement,
+                                 .parameters = parameters,
+                                 .parameter_count = parameter_count,
+                                 .row_count = 1,
+                                 .span = span,
+                                 .rows = { .arena = arena } };
+}
+
+static void request_ended(struct bh_pg_request *const request,
+                          struct bh_pg_connection *const connection)
+{
+    if (request->is_leased)
+        bh_pool_return(&request->lease,
+                       connection->state == BH_PG_OPEN ? BH_POOL_CLEAN : BH_POOL_BROKEN);
+    free(request);
+}
+
+static struct bh_pg_request *make_request(struct bh_pg_call *const call)
+{
+    struct bh_pg_request *const request = calloc(1, sizeof(*request));
+    if (!request)
+        return NULL;
+    request->call = call;
+    request->ended = request_ended;
+    bh_list_init(&request->node);
+    call->fiber = bh_fiber_current();
+    call->is_done = false;
+    call->is_stale = false;
+    call->code = 0;
+    call->changes = 0;
+    call->rows = (struct bh_pg_rows){ .arena = call->rows.arena };
+    return request;
+}
+
+/* 0 once the call is done; otherwise why the fiber waits no more. */
+static int wait_for(const struct bh_pg_call *const call, const bool is_final)
+{
+    while (!call->is_done) {
+        if (is_final) {
+            bh_fiber_park_uncancelable();
+            continue;
+        }
+        const int stopped = bh_fiber_park();
+        if (stopped && !call->is_done)
+            return stopped;
+    }
+    return 0;
+}
+
+static int outcome(const struct bh_pg_call *const call, struct bh_error *const reterr)
+{
+    if (call->code && reterr)
+        *reterr = call->error;
+    return call->code;
+}
+
+static int stopped_early(const struct bh_pg_call *const call, const int stopped,
+                         struct bh_error *const reterr)
+{
+    return bh_error_set(reterr, stopped, "statement \"%s\": %s", call->statement->name,
+                        bh_error_text(stopped));
+}
+
+static int attempt_alone(struct bh_pool_loop *const pool, const unsigned statement_class,
+                         struct bh_pg_call *const call, struct bh_error *const reterr)
+{
+    struct bh_pg_request *const request = make_request(call);
+    if (!request)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a statement");
+    request->lease = (struct bh_pool_lease){
+        .lane = call->statement->is_slow ? BH_POOL_LANE_EXCLUSIVE : BH_POOL_LANE_SHARED,
+        .priority = BH_POOL_NORMAL,
+        .statement_class = statement_class,
+        .deadline_us = bh_fiber_deadline(),
+    };
+    int code = bh_pool_acquire(pool, &request->lease, reterr);
+    if (code) {
+        free(request);
+        return code;
+    }
+    struct bh_pg_connection *const connection = bh_pg_connection_of(&request->lease);
+    request->is_leased = true;
+    code = bh_pg_connection_send(connection, request, reterr);
+    if (code) {
+        request_ended(request, connection);
+        return code;
+    }
+    const bool is_exclusive = request->lease.lane == BH_POOL_LANE_EXCLUSIVE;
+    code = wait_for(call, false);
+    if (!code)
+        return outcome(call, reterr);
+    request->call = NULL;
+    if (is_exclusive) {
+        request->is_leased = false;
+        bh_pool_return(&request->lease,
+                       connection->state == BH_PG_OPEN ? BH_POOL_RUNNING : BH_POOL_BROKEN);
+    }
+    return stopped_early(call, code, reterr);
+}
+
+int bh_pg_call_alone(struct bh_pool_loop *const pool, const unsigned statement_class,
+                     struct bh_pg_call *const call, struct bh_error *const reterr)
+{
+    int code = 0;
+    for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        code = attempt_alone(pool, statement_class, call, reterr);
+        if (!code || !call->is_stale)
+            break;
+    }
+    return code;
+}
+
+int bh_pg_call_held(struct bh_pg_connection *const connection, struct bh_pg_call *const call,
+                    const bool is_final, bool *const ret_is_running, struct bh_error *const reterr)
+{
+    struct bh_pg_request *const request = make_request(call);
+    if (!request)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a statement");
+    int code = bh_pg_connection_send(connection, request, reterr);
+    if (code) {
+        free(request);
+        return code;
+    }
+    code = wait_for(call, is_final);
+    if (!code)
+        return outcome(call, reterr);
+    request->call = NULL;
+    *ret_is_running = true;
+    return stopped_early(call, code, reterr);
+}

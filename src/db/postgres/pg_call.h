@@ -1,0 +1,20 @@
+/*
+ * Calls of fibers: a statement on its way, waited for within the fiber's deadline.
+ */
+#pragma once
+
+#include "db/postgres/pg_connection.h"
+
+void bh_pg_call_init(struct bh_pg_call *call, const struct bh_statement *statement,
+                     const struct bh_db_value *parameters, size_t parameter_count,
+                     struct bh_arena *arena, struct bh_trace_span *span);
+
+/* One autocommit statement on a connection of `pool`. */
+int bh_pg_call_alone(struct bh_pool_loop *pool, unsigned statement_class, struct bh_pg_call *call,
+                     struct bh_error *reterr) BH_MUST_CHECK;
+
+/* One statement on a connection that somebody holds. `is_final`: neither cancellation nor the
+ * deadline keep it from being waited for. *ret_is_running: the caller has left, the statement has
+ * not ended. */
+int bh_pg_call_held(struct bh_pg_connection *connection, struct bh_pg_call *call, bool is_final,
+                    bool *ret_is_running, struct bh_error *reterr) BH_MUST_CHECK;

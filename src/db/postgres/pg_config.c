@@ -1,0 +1,259 @@
+/* The connection parameters, and PQconnectdbParams with them. */
+#include "db/postgres/pg_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/log.h"
+#include "bulkhead/base/time.h"
+#include "db/postgres/pg_error.h"
+
+#define PARAMETERS_OF_OURS 16
+#define PASSWORD_BYTES_MAX 1024
+#define SERVER_VERSION_MIN 140000 /* client_connection_check_interval */
+#define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
+
+/* What a URL may overrule. Keep-alive finds a dead peer that owes an answer, tcp_user_timeout one
+ * that does not take what is sent. */
+static const char *const defaults[][2] = {
+    { "fallback_application_name", "bulkhead" },
+    { "gssencmode", "disable" },
+    { "keepalives_idle", "15" },
+    { "keepalives_interval", "5" },
+    { "keepalives_count", "3" },
+    { "tcp_user_timeout", "20000" },
+};
+
+static int add(struct bh_pg_config *const config, const char *const keyword,
+               const char *const value)
+{
+    char *const keyword_copy = strdup(keyword);
+    char *const value_copy = strdup(value);
+    if (!keyword_copy || !value_copy) {
+        free(keyword_copy);
+        free(value_copy);
+        return BH_ENOMEM;
+    }
+    config->keywords[config->parameter_count] = keyword_copy;
+    config->values[config->parameter_count] = value_copy;
+    config->parameter_count++;
+    return 0;
+}
+
+static const char *value_of(const struct bh_pg_config *const config, const char *const keyword)
+{
+    for (size_t i = 0; i < config->parameter_count; i++) {
+        if (strcmp(config->keywords[i], keyword) == 0)
+            return config->values[i];
+    }
+    return NULL;
+}
+
+static bool is_forced(const char *const keyword)
+{
+    static const char *const forced[] = { "options", "client_encoding", "connect_timeout",
+                                          "replication" };
+    for (size_t i = 0; i < BH_COUNT_OF(forced); i++) {
+        if (strcmp(forced[i], keyword) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Session settings ride on the connection's start: no round trip, and RESET ALL returns to them. */
+static int add_session(struct bh_pg_config *const config, const char *const from_url)
+{
+    const struct bh_db_options *const options = config->options;
+    const uint64_t idle_us = options->transaction_idle_timeout_us
+                                 ? options->transaction_idle_timeout_us
+                                 : TRANSACTION_IDLE_TIMEOUT_US;
+    char text[1024];
+    const int size = snprintf(
+        text, sizeof(text),
+        "-c statement_timeout=%llu -c idle_in_transaction_session_timeout=%llu"
+        " -c client_connection_check_interval=100 -c default_transaction_read_only=%s %s",
+        (unsigned long long)(options->postgres->statement_timeout_us / BH_MS_US),
+        (unsigned long long)((idle_us + BH_MS_US - 1) / BH_MS_US),
+        config->lane == BH_DB_READ ? "on" : "off", from_url ? from_url : "");
+    if (size < 0 || (size_t)size >= sizeof(text))
+        return BH_ELIMIT;
+    return add(config, "options", text);
+}
+
+static int add_ours(struct bh_pg_config *const config, const char *const options_from_url)
+{
+    char seconds[16];
+    const uint64_t timeout_us = config->options->postgres->connect_timeout_us;
+    snprintf(seconds, sizeof(seconds), "%llu",
+             (unsigned long long)((timeout_us + BH_SECOND_US - 1) / BH_SECOND_US));
+    int result = add(config, "connect_timeout", seconds);
+    if (!result)
+        result = add(config, "client_encoding", "UTF8");
+    if (!result)
+        result = add_session(config, options_from_url);
+    for (size_t i = 0; !result && i < BH_COUNT_OF(defaults); i++) {
+        if (!value_of(config, defaults[i][0]))
+            result = add(config, defaults[i][0], defaults[i][1]);
+    }
+    /* Of several hosts, or after a failover, writes go to the one that takes them. */
+    if (!result && config->lane == BH_DB_WRITE && !value_of(config, "target_session_attrs"))
+        result = add(config, "target_session_attrs", "read-write");
+    return result;
+}
+
+static int add_all(struct bh_pg_config *const config, const PQconninfoOption *const parsed)
+{
+    const char *options_from_url = NULL;
+    size_t given = 0;
+    for (const PQconninfoOption *option = parsed; option->keyword; option++)
+        given += option->val != NULL;
+    config->keywords = calloc(given + PARAMETERS_OF_OURS, sizeof(*config->keywords));
+    config->values = calloc(given + PARAMETERS_OF_OURS, sizeof(*config->values));
+    if (!config->keywords || !config->values)
+        return BH_ENOMEM;
+    int result = 0;
+    for (const PQconninfoOption *option = parsed; !result && option->keyword; option++) {
+        if (option->val && strcmp(option->keyword, "options") == 0)
+            options_from_url = option->val;
+        if (option->val && !is_forced(option->keyword))
+            result = add(config, option->keyword, option->val);
+    }
+    return result ? result : add_ours(config, options_from_url);
+}
+
+static void tell_where(struct bh_pg_config *const config)
+{
+    const char *const host = value_of(config, "host");
+    const char *const address = value_of(config, "hostaddr");
+    const char *const port = value_of(config, "port");
+    const char *const database = value_of(config, "dbname");
+    snprintf(config->where, sizeof(config->where), "%s:%s/%s",
+             host      ? host
+             : address ? address
+                       : "local socket",
+             port ? port : "5432", database ? database : "");
+}
+
+/* libpq quotes what it does not understand, which may be a part of the password. */
+static int malformed(const char *const message, struct bh_error *const reterr)
+{
+    const char *const words = message ? message : "";
+    return bh_error_set(reterr, BH_EINVAL,
+                        "the database URL is malformed: %.*s…; write "
+                        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE with special characters as "
+                        "%%XX",
+                        (int)strcspn(words, "\"\n"), words);
+}
+
+int bh_pg_config_init(struct bh_pg_config *const config, const enum bh_db_lane lane,
+                      const char *const url, const struct bh_db_options *const options,
+                      struct bh_error *const reterr)
+{
+    *config = (struct bh_pg_config){ .lane = lane, .options = options };
+    char *message = NULL;
+    PQconninfoOption *const parsed = PQconninfoParse(url, &message);
+    if (!parsed) {
+        const int result = malformed(message, reterr);
+        PQfreemem(message);
+        return result;
+    }
+    const int result = add_all(config, parsed);
+    PQconninfoFree(parsed);
+    if (result) {
+        bh_pg_config_fini(config);
+        return bh_error_set(reterr, result,
+                            "no memory for the database URL, or its options are "
+                            "too long");
+    }
+    tell_where(config);
+    return 0;
+}
+
+void bh_pg_config_fini(struct bh_pg_config *const config)
+{
+    for (size_t i = 0; i < config->parameter_count; i++) {
+        free(config->keywords[i]);
+        explicit_bzero(config->values[i], strlen(config->values[i]));
+        free(config->values[i]);
+    }
+    free(config->keywords);
+    free(config->values);
+    *config = (struct bh_pg_config){ .parameter_count = 0 };
+}
+
+/* Notices are for psql's user; what matters comes as an error. */
+static void drop_notice(void *const argument, const PGresult *const result)
+{
+    (void)argument;
+    (void)result;
+}
+
+static PGconn *connect_with(const struct bh_pg_config *const config, const char *const password)
+{
+    const size_t count = config->parameter_count;
+    const char **const keywords = calloc(count + 2, sizeof(*keywords));
+    const char **const values = calloc(count + 2, sizeof(*values));
+    PGconn *pg = NULL;
+    if (keywords && values) {
+        for (size_t i = 0; i < count; i++) {
+            keywords[i] = config->keywords[i];
+            values[i] = config->values[i];
+        }
+        keywords[count] = password ? "password" : NULL;
+        values[count] = password;
+        pg = PQconnectdbParams(keywords, values, 0);
+    }
+    free(keywords);
+    free(values);
+    return pg;
+}
+
+static int check_server(const PGconn *const pg, struct bh_error *const reterr)
+{
+    const int version = PQserverVersion(pg);
+    if (version < SERVER_VERSION_MIN)
+        return bh_error_set(reterr, BH_EUNSUPPORTED,
+                            "the server is PostgreSQL %d.%d; use version 14 or newer",
+                            version / 10000, version % 10000);
+    const char *const encoding = PQparameterStatus(pg, "server_encoding");
+    if (!encoding || strcmp(encoding, "UTF8") != 0)
+        return bh_error_set(reterr, BH_EUNSUPPORTED,
+                            "the database's encoding is %s; create it with ENCODING 'UTF8'",
+                            encoding ? encoding : "unknown");
+    return 0;
+}
+
+int bh_pg_config_connect(const struct bh_pg_config *const config, PGconn **const ret_connection,
+                         struct bh_error *const reterr)
+{
+    char password[PASSWORD_BYTES_MAX];
+    const struct bh_postgres_options *const options = config->options->postgres;
+    const bool asks = options->password != NULL;
+    if (asks) {
+        const int result = options->password(options->password_argument, password, sizeof(password),
+                                             reterr);
+        if (result)
+            return result;
+    }
+    PGconn *const pg = connect_with(config, asks ? password : NULL);
+    if (asks)
+        explicit_bzero(password, sizeof(password));
+    if (!pg)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a database connection");
+    int result = 0;
+    if (PQstatus(pg) != CONNECTION_OK)
+        result = bh_pg_error_connection(pg, "", reterr);
+    else
+        result = check_server(pg, reterr);
+    if (!result && (PQsetnonblocking(pg, 1) != 0 || PQenterPipelineMode(pg) != 1))
+        result = bh_error_set(reterr, BH_EINTERNAL, "the connection has no pipeline mode");
+    if (result) {
+        PQfinish(pg);
+        return result;
+    }
+    PQsetNoticeReceiver(pg, drop_notice, NULL);
+    *ret_connection = pg;
+    return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * How connections of one pool are made: the URL's parameters with ours, opening and cancelling.
+ *
+ * Opening blocks: libpq resolves names, and hashes passwords for milliseconds, inside of its
+ * non-blocking calls too. So both run on worker threads and never on a loop.
+ */
+#pragma once
+
+#include <libpq-fe.h>
+
+#include "bulkhead/db/postgres.h"
+#include "bulkhead/loop/worker.h"
+
+struct bh_pg_config {
+    enum bh_db_lane lane;
+    char **keywords; /* for PQconnectdbParams; NULL behind the last */
+    char **values;
+    size_t parameter_count;
+    char where[160];                     /* "localhost:5432/library": never a password */
+    const struct bh_db_options *options; /* copied by the driver; lives as long */
+    struct bh_worker_pool *connectors, *cancelers;
+};
+
+/* Reads the URL and adds what this runtime wants. BH_EINVAL: the URL is malformed; the message
+ * shows nothing of it that could be a secret. */
+int bh_pg_config_init(struct bh_pg_config *config, enum bh_db_lane lane, const char *url,
+                      const struct bh_db_options *options, struct bh_error *reterr) BH_MUST_CHECK;
+void bh_pg_config_fini(struct bh_pg_config *config);
+
+/* Makes one connection, non-blocking and in pipeline mode. Blocks for the connect time-out at most
+ * (for each of several hosts). Worker thread. */
+int bh_pg_config_connect(const struct bh_pg_config *config, PGconn **ret_connection,
+                         struct bh_error *reterr) BH_MUST_CHECK;

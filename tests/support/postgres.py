@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+"""A PostgreSQL server for tests: its own data folder, a free port on 127.0.0.1, no durability.
+
+As a program it runs another one with the server's address in TEST_POSTGRES_URL:
+
+    tests/support/postgres.py PROGRAM [ARGUMENT ...]
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+START_SECONDS = 30.0
+SETTINGS = """
+listen_addresses = '127.0.0.1'
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+shared_buffers = 64MB
+max_connections = 100
+autovacuum_naptime = 5s
+log_min_messages = warning
+"""
+
+
+def program(name: str) -> Path:
+    """The newest installed PostgreSQL's program."""
+    found = [*Path("/usr/lib/postgresql").glob(f"[0-9]*/bin/{name}")]
+    if found:
+        return max(found, key=lambda path: int(path.parent.parent.name))
+    in_path = shutil.which(name)
+    assert in_path, f"no {name} here; install postgresql (tools/deps test)"
+    return Path(in_path)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def demote() -> tuple[Callable[[], None] | None, int | None]:
+    """PostgreSQL refuses root: what a child does before it becomes initdb or postgres."""
+    if os.geteuid() != 0:
+        return None, None
+    user = pwd.getpwnam("postgres")
+
+    def become() -> None:
+        os.setgid(user.pw_gid)
+        os.setgroups([])
+        os.setuid(user.pw_uid)
+
+    return become, user.pw_uid
+
+
+class Postgres:
+    """One server. `stop`, `kill` and `start` may follow each other; the port and data stay."""
+
+    def __init__(self, folder: Path, template: Path | None = None) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.become, self.owner = demote()
+        folder.mkdir(exist_ok=True)
+        if self.owner is not None:
+            os.chown(folder, self.owner, -1)
+        if template:
+            subprocess.run(["cp", "-a", template, self.data], check=True)
+        else:
+            self.make_data()
+
+    def make_data(self) -> None:
+        command = [program("initdb"), "-D", self.data, "-U", "postgres", "-A", "trust"]
+        options = ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
+        subprocess.run(
+            [*command, *options], check=True, stdout=subprocess.DEVNULL, preexec_fn=self.become
+        )
+        with (self.data / "postgresql.conf").open("a") as configuration:
+            configuration.write(SETTINGS)
+
+    def start(self, **settings: object) -> None:
+        """Starts the server and waits until it takes connections."""
+        options = [f"-c{name}={value}" for name, value in settings.items()]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    program("postgres"),
+                    *("-D", self.data, "-p", str(self.port), "-k", self.folder),
+                    *options,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=self.become,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_ready():
+            assert self.process.poll() is None, f"PostgreSQL has ended:\n{self.log()}"
+            assert time.monotonic() < deadline, f"PostgreSQL does not start:\n{self.log()}"
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        command = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(command).returncode == 0
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Runs it in psql; returns the rows, a line each, columns parted by |."""
+        result = subprocess.run(
+            [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement]
+            + [self.url(database)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    def create(self, database: str) -> str:
+        """A new, empty database; returns its URL."""
+        self.sql(f'CREATE DATABASE "{database}"')
+        return self.url(database)
+
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def pids(self) -> list[int]:
+        """The postmaster and all of its children."""
+        assert self.process
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True
+        )
+        return [self.process.pid, *map(int, children.stdout.split())]
+
+    def signal_all(self, number: signal.Signals) -> None:
+        for pid in self.pids():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def kill(self) -> None:
+        """SIGKILL for every process of it, as if the machine had lost power."""
+        if self.process and self.process.poll() is None:
+            self.signal_all(signal.SIGKILL)
+            self.process.wait(START_SECONDS)
+        self.process = None
+
+    def stop(self) -> None:
+        """A fast shutdown: sessions are ended."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(START_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.process = None
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
+        os.chmod(folder, 0o755)
+        server = Postgres(Path(folder) / "server")
+        server.start()
+        try:
+            environment = {**os.environ, "TEST_POSTGRES_URL": server.url()}
+            return subprocess.run(sys.argv[1:], env=environment).returncode
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
