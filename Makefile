@@ -5,7 +5,7 @@ BUILD := build/release
 SECONDS ?= 60
 RUN_TESTS := /usr/bin/python3 tools/run-tests
 
-.PHONY: help deps test-deps build run test unit check tools integration fault e2e asan tsan fuzz bench \
+.PHONY: help deps test-deps bench-deps build run test unit check tools integration fault e2e asan tsan fuzz bench \
         format clean
 
 help: ## show this list
@@ -16,6 +16,9 @@ deps: ## install the missing Debian packages
 
 test-deps: # the same, with what only the tests need
 	@tools/deps build test
+
+bench-deps: # the same, with what only the bench needs
+	@tools/deps build test bench
 
 $(BUILD)/build.ninja: | deps
 	@mkdir -p build
@@ -37,10 +40,10 @@ unit check tools integration fault e2e asan tsan: test-deps ## a part of it; als
 fuzz: test-deps ## run every fuzzer for SECONDS=60 each
 	@$(RUN_TESTS) fuzz --fuzz-seconds $(SECONDS)
 
-bench: test-deps build ## measure HTTP, ingest and search against their limits
+bench: bench-deps build ## measure against limits and other servers (takes 20 minutes)
 	@$(MESON) configure $(BUILD) -Dtests=true
 	@ninja -C $(BUILD) --quiet
-	@bench/run http ingest search
+	@bench/run http ingest search peers
 
 format: test-deps ## put every C and Python file into the house format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # servers and clients of tests/support
 
+from support.process import processes_of_session  # noqa: E402
 from support.server import Server, ServerOptions, free_port  # noqa: E402
 
 
@@ -40,6 +41,18 @@ class Row:
     @property
     def required(self) -> str:
         return f"{'≥' if self.at_least else '≤'} {number(self.bound)} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures beside the rows, without a bound."""
+
+    title: str
+    head: list[str]
+    lines: list[list[str]]
+
+    def __str__(self) -> str:
+        return f"{self.title}\n\n{aligned([self.head, *self.lines])}"
 
 
 def number(value: float | None) -> str:
@@ -91,6 +104,7 @@ class Bench:
     binaries: Path  # of the release build
     rounds: int
     seconds: int  # of one measurement
+    tables: list[Table] = field(default_factory=list)  # what the scenario found besides rows
 
     @property
     def tomehub(self) -> Path:
@@ -111,7 +125,8 @@ class Bench:
         print(f"    {text}", file=sys.stderr, flush=True)
 
 
-__all__ = ["ROOT", "Bench", "Row", "at_most", "free_port", "interleave", "percentile", "ratio"]
+__all__ = ["ROOT", "Bench", "Row", "Server", "ServerOptions", "Table", "at_most", "free_port"]
+__all__ += ["interleave", "number", "percentile", "processes_of_session", "ratio"]
 
 
 def output_of(*command: str) -> str:
@@ -156,7 +171,12 @@ def table(rows: list[Row]) -> str:
         ]
         for row in rows
     ]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    return aligned(cells)
+
+
+def aligned(cells: list[list[str]]) -> str:
+    """Markdown; the first line is the head."""
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = [
         "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |"
         for line in cells
@@ -165,14 +185,19 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def save(name: str, description: str, notes: dict[str, str], rows: list[Row]) -> Path:
+def save(
+    name: str, description: str, notes: dict[str, str], rows: list[Row], tables: list[Table]
+) -> Path:
     """Writes bench/results/<date>-<name>.md and .json; returns the former."""
     folder = ROOT / "bench" / "results"
     folder.mkdir(exist_ok=True)
     path = folder / f"{notes['date'][:10]}-{name}.md"
     machine_lines = "\n".join(f"- {key}: {value}" for key, value in notes.items())
-    path.write_text(f"# {name}\n\n{description.strip()}\n\n{table(rows)}\n\n{machine_lines}\n")
+    figures = "\n\n".join([table(rows), *map(str, tables)])
+    path.write_text(f"# {name}\n\n{description.strip()}\n\n{figures}\n\n{machine_lines}\n")
     values = [asdict(row) | {"ok": row.ok} for row in rows]
-    content = {"name": name, "machine": notes, "rows": values}
+    content: dict[str, object] = {"name": name, "machine": notes, "rows": values}
+    if tables:
+        content["tables"] = [asdict(one) for one in tables]
     path.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

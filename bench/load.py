@@ -8,8 +8,23 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 THREADS = 2
+TIMEOUT_SECONDS = 30  # of an answer
+SCRIPT = Path(__file__).resolve().parent / "peers" / "load.lua"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one measurement under load found. Latencies in milliseconds."""
+
+    rate: float  # a second
+    p50: float
+    p95: float
+    p99: float
+    failed: int = 0  # requests: another answer than 2xx or 3xx, broken connections, time-outs
 
 
 def wrk(url: str, connections: int, seconds: int) -> float:
@@ -22,6 +37,18 @@ def wrk(url: str, connections: int, seconds: int) -> float:
     match = re.search(r"Requests/sec:\s+([\d.]+)", output)
     assert match, output
     return float(match.group(1))
+
+
+def wrk_requests(port: int, requests: Path, connections: int, seconds: int) -> Load:
+    """The requests in a file (see peers/load.lua), over and over."""
+    command = ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{seconds}s"]
+    command += [f"--timeout={TIMEOUT_SECONDS}s", "-s", str(SCRIPT)]
+    command += [f"http://127.0.0.1:{port}", "--", str(requests)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    match = re.search(r"^load: (\S+) (\S+) (\S+) (\S+) (\d+)$", output, re.MULTILINE)
+    assert match, output
+    rate, p50, p95, p99, failed = map(float, match.groups())
+    return Load(rate, p50, p95, p99, int(failed))
 
 
 def ab_failures(url: str, requests: int, connections: int) -> int:

@@ -6,6 +6,8 @@ import hashlib
 import sqlite3
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 
 from corpus import Library  # noqa: E402
-from harness import at_most, interleave, number, percentile, ratio, table  # noqa: E402
+from comparison import comparable  # noqa: E402
+from harness import Table, at_most, interleave, number, percentile, ratio, table  # noqa: E402
 from library import index_statement, write_index_rows  # noqa: E402
+from load import wrk_requests  # noqa: E402
+from postgres import latencies_ms  # noqa: E402
+from shared_data import Ids, Requests, escaped  # noqa: E402
 
 CREATE = "CREATE VIRTUAL TABLE chunks_fts USING fts5 (body, stems, content = '', columnsize = 0)"
 DOCUMENTS = {(4 << 20) + 1: ("one two two", "on"), (4 << 20) + 2: ("", ""), 7: ("zwölf two", "")}
@@ -113,3 +119,92 @@ def test_the_bare_query_tells_rows_and_time(tmp_path: Path, build_dir: Path) -> 
     command = [program, str(tmp_path / "x.db"), statement, str(tmp_path / "queries")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in output.splitlines()] == ["2", "0"]
+
+
+def test_tables_are_markdown() -> None:
+    text = str(Table("## x", ["", "req/s"], [["ours", "12,345"]]))
+    assert text.splitlines() == ["## x", "", "|      | req/s  |", "| ---- | ------ |"] + [
+        "| ours | 12,345 |"
+    ]
+
+
+def test_copy_escapes_what_would_end_a_field_or_a_row() -> None:
+    assert escaped("a\tb\\c\nd\re") == "a\\tb\\\\c\\nd\\re"
+
+
+def asked(folder: Path) -> Requests:
+    return Requests(folder, Ids(440, 0, 227), [[1, 2], [3]], ["one", "two words"])
+
+
+def test_pgbench_draws_ids_that_exist(tmp_path: Path) -> None:
+    statement = tmp_path / "content.sql"
+    statement.write_text("-- $1 owner, $2 chunk.\nSELECT $2 FROM c WHERE owner = $1;\n")
+    script = asked(tmp_path).script("content", statement, ("1", "?"))
+    assert script.files[0].read_text() == (
+        "\\set book random(1, 440)\n\\set id :book * 1048576 + random(0, 227)\n"
+        "SELECT :id FROM c WHERE owner = 1;\n"
+    )
+
+
+def test_pgbench_sends_the_same_batches_and_searches(tmp_path: Path) -> None:
+    statement = tmp_path / "statement.sql"
+    statement.write_text("SELECT $1;\n")
+    for route, values in ("batch", ["{1,2}", "{3}"]), ("search", ["one", "two words"]):
+        script = asked(tmp_path).script(route, statement, ("?",))
+        assert list(script.variables.values()) == values
+        assert [path.read_text() for path in script.files] == [
+            f"SELECT :{route}{number};\n" for number in range(2)
+        ]
+
+
+def test_latencies_are_read_from_pgbench_logs(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("0 1 1500 0 1700000000 5\n1 1 250 0 1700000000 9\n")
+    assert latencies_ms([tmp_path / "log"]) == [1.5, 0.25]
+
+
+def test_a_wrong_count_is_no_answer_to_a_search() -> None:
+    hit = {"id": 1, "score": 0.5, "content": "x"}
+    right = {"results": [hit], "total_count": 1}
+    ours = {"results": [hit | {"id": 2, "snippet": "x"}], "total_count": 1, "did_you_mean": None}
+    expected, found = comparable(right, ours, ours=True)
+    assert expected == found  # another order and more fields are ours to choose
+    for wrong in (ours | {"total_count": 2}, ours | {"results": []}, ours | {"results": [{}]}):
+        expected, found = comparable(right, wrong, ours=True)
+        assert expected != found
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers 200, to /fail 500, and remembers what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    seen: set[tuple[str, str, bytes]] = set()
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.seen.add((self.command, self.path, body))
+        self.send_response(500 if self.path == "/fail" else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_wrk_sends_every_request_of_the_file_and_counts_failures(tmp_path: Path) -> None:
+    lines = tmp_path / "requests"
+    lines.write_text('GET /a?q=x+y\nPOST /b {"ids": [1, 2]}\n')
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        load = wrk_requests(server.server_port, lines, connections=2, seconds=1)
+        assert Recorder.seen == {("GET", "/a?q=x+y", b""), ("POST", "/b", b'{"ids": [1, 2]}')}
+        assert load.failed == 0 and load.rate > 1 and 0 < load.p50 <= load.p95 <= load.p99
+        lines.write_text("GET /fail\n")
+        assert wrk_requests(server.server_port, lines, connections=2, seconds=1).failed > 0
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
