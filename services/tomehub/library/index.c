@@ -49,7 +49,7 @@ struct tome_index_batch {
 
 /* ---- Preparing ---- */
 
-static bool is_vocabulary(const struct bh_str form)
+bool tome_index_is_vocabulary(const struct bh_str form)
 {
     if (form.size < WORD_CHARACTERS_MIN || form.size > WORD_BYTES_MAX)
         return false;
@@ -125,7 +125,8 @@ static uint32_t analyse(struct tome_analyzer *const analyzer, const enum tome_la
         append_word(forms, token.form);
         if (bh_buf_error(forms) != 0)
             break;
-        if (words != NULL && is_vocabulary(token.form) && set_add(words, forms->data, span) < 0)
+        if (words != NULL && tome_index_is_vocabulary(token.form) &&
+            set_add(words, forms->data, span) < 0)
             *ret_result = BH_ENOMEM;
         const struct bh_str stem = tome_analyzer_stem(analyzer, &token, language);
         if (!bh_str_equal(stem, token.form)) {

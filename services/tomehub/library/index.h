@@ -25,6 +25,9 @@ struct tome_index_chunk {
 
 struct tome_index_batch; /* opaque: the words of a batch, ready to be written */
 
+/* Whether a form is fit to be compared with when a word is misspelt. */
+bool tome_index_is_vocabulary(struct bh_str form);
+
 /* Analyses consecutive chunks of one book (1 to 4,096 of them, ids rising). CPU only: call it on a
  * worker thread, with an analyzer of that thread. The batch owns all its memory. BH_ENOMEM. */
 int tome_index_prepare(struct tome_analyzer *analyzer, enum tome_language language,

@@ -124,7 +124,8 @@ bool tome_plan_relax(struct tome_plan *const plan)
 void tome_expression_init(struct tome_expression *const expression)
 {
     bh_buf_init(&expression->text, EXPRESSION_MAX);
-    expression->phrase_count = expression->group_count = 0;
+    bh_buf_init(&expression->negated_text, EXPRESSION_MAX);
+    expression->phrase_count = expression->positive_count = expression->group_count = 0;
     expression->negated = 0;
     expression->in_books = false;
 }
@@ -132,6 +133,7 @@ void tome_expression_init(struct tome_expression *const expression)
 void tome_expression_fini(struct tome_expression *const expression)
 {
     bh_buf_fini(&expression->text);
+    bh_buf_fini(&expression->negated_text);
 }
 
 static void add_phrase(struct tome_expression *const expression, const size_t leaf,
@@ -176,10 +178,9 @@ static bool is_repeated_stem(const struct tome_query_word *const word, const siz
     return false;
 }
 
-static void append_stems(struct tome_expression *const expression, const size_t leaf,
-                         const struct tome_query_word *const word)
+static void append_stems(struct tome_expression *const expression, struct bh_buf *const text,
+                         const size_t leaf, const struct tome_query_word *const word)
 {
-    struct bh_buf *const text = &expression->text;
     for (size_t i = 0; i < word->stem_count; i++) {
         const struct tome_query_stem *const stem = &word->stems[i];
         const bool is_form = bh_str_equal(stem->text, word->form);
@@ -201,11 +202,10 @@ static void append_stems(struct tome_expression *const expression, const size_t 
 
 /* A single word is looked for by form and stems; phrases and prefixes by forms, which stand in body
  * and heading. */
-static void append_leaf(struct tome_expression *const expression,
+static void append_leaf(struct tome_expression *const expression, struct bh_buf *const text,
                         const struct tome_plan *const plan, const size_t leaf)
 {
     const struct tome_plan_phrase form = { .leaf = (uint8_t)leaf, .kind = TOME_PHRASE_FORM };
-    struct bh_buf *const text = &expression->text;
     const struct tome_query_term *const term = plan->leaves[leaf].term;
     bh_buf_append_byte(text, '(');
     if (tome_phrase_is_forms_only(plan, expression, form))
@@ -213,38 +213,46 @@ static void append_leaf(struct tome_expression *const expression,
     append_forms(text, term, tome_phrase_is_prefix(plan, expression, form));
     add_phrase(expression, leaf, TOME_PHRASE_FORM, 0);
     if (term->word_count == 1)
-        append_stems(expression, leaf, &term->words[0]);
+        append_stems(expression, text, leaf, &term->words[0]);
     bh_buf_append_byte(text, ')');
 }
 
 /* Those of `leaves` that are looked for in chunks, joined by OR; they are returned. */
-static uint64_t append_any(struct tome_expression *const expression,
-                           const struct tome_plan *const plan, const uint64_t leaves,
-                           const struct bh_str before)
+static uint64_t append_any(struct tome_expression *const expression, struct bh_buf *const text,
+                           const struct tome_plan *const plan, const uint64_t leaves)
 {
     uint64_t appended = 0;
     for (size_t i = 0; i < plan->leaf_count; i++) {
         if ((leaves >> i & 1) == 0 || !plan->leaves[i].is_chunk || plan->leaves[i].is_stop)
             continue;
-        bh_buf_append_str(&expression->text, appended != 0 ? BH_STR(" OR ") : before);
-        if (appended == 0)
-            bh_buf_append_byte(&expression->text, '(');
-        append_leaf(expression, plan, i);
+        bh_buf_append_str(text, appended != 0 ? BH_STR(" OR ") : BH_STR("("));
+        append_leaf(expression, text, plan, i);
         appended |= UINT64_C(1) << i;
     }
     if (appended != 0)
-        bh_buf_append_byte(&expression->text, ')');
+        bh_buf_append_byte(text, ')');
     return appended;
+}
+
+static bool has_chunk_leaf(const struct tome_plan *const plan, const uint64_t leaves)
+{
+    for (size_t i = 0; i < plan->leaf_count; i++)
+        if ((leaves >> i & 1) != 0 && plan->leaves[i].is_chunk && !plan->leaves[i].is_stop)
+            return true;
+    return false;
 }
 
 /* One more group that must hold. */
 static void append_group(struct tome_expression *const expression,
                          const struct tome_plan *const plan, const uint64_t leaves)
 {
-    const struct bh_str before = expression->group_count > 0 ? BH_STR(" AND ") : BH_STR("");
-    const uint64_t group = append_any(expression, plan, leaves, before);
-    if (group != 0)
-        expression->groups[expression->group_count++] = group;
+    if (!has_chunk_leaf(plan, leaves))
+        return;
+    if (expression->group_count > 0)
+        bh_buf_append_str(&expression->text, BH_STR(" AND "));
+    expression->groups[expression->group_count++] = append_any(expression, &expression->text, plan,
+                                                               leaves);
+    expression->positive_count = expression->phrase_count;
 }
 
 static void append_negated(struct tome_expression *const expression,
@@ -253,21 +261,17 @@ static void append_negated(struct tome_expression *const expression,
     uint64_t negated = 0;
     for (size_t i = 0; i < plan->leaf_count; i++)
         negated |= plan->leaves[i].is_negated ? UINT64_C(1) << i : 0;
-    expression->negated = append_any(expression, plan, negated, BH_STR(" NOT "));
+    if (expression->group_count > 0)
+        expression->negated = append_any(expression, &expression->negated_text, plan, negated);
 }
 
 void tome_expression_all(struct tome_expression *const expression,
                          const struct tome_plan *const plan)
 {
-    bh_buf_append_byte(&expression->text, '(');
     for (size_t i = 0; i < plan->clause_count; i++)
         if (plan->clauses[i].is_demanded)
             append_group(expression, plan, plan->clauses[i].leaves);
-    bh_buf_append_byte(&expression->text, ')');
-    if (expression->group_count > 0)
-        append_negated(expression, plan);
-    else
-        bh_buf_clear(&expression->text);
+    append_negated(expression, plan);
 }
 
 void tome_expression_any(struct tome_expression *const expression,
@@ -277,8 +281,7 @@ void tome_expression_any(struct tome_expression *const expression,
     for (size_t i = 0; i < plan->leaf_count; i++)
         positive |= plan->leaves[i].is_negated ? 0 : UINT64_C(1) << i;
     append_group(expression, plan, positive);
-    if (expression->group_count > 0)
-        append_negated(expression, plan);
+    append_negated(expression, plan);
 }
 
 void tome_expression_leaf(struct tome_expression *const expression,
@@ -286,8 +289,9 @@ void tome_expression_leaf(struct tome_expression *const expression,
                           const bool in_books)
 {
     expression->in_books = in_books;
-    append_leaf(expression, plan, leaf);
+    append_leaf(expression, &expression->text, plan, leaf);
     expression->groups[expression->group_count++] = UINT64_C(1) << leaf;
+    expression->positive_count = expression->phrase_count;
 }
 
 /* ---- What a phrase is made of ---- */

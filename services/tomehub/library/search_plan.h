@@ -54,9 +54,10 @@ struct tome_plan_phrase {
 
 /* Finds what holds at least one phrase of each group and none of a negated leaf. */
 struct tome_expression {
-    struct bh_buf text; /* for FTS5; empty: there is nothing to look for */
+    struct bh_buf text;         /* the groups for FTS5; empty: there is nothing to look for */
+    struct bh_buf negated_text; /* the negated leaves for FTS5 */
     struct tome_plan_phrase phrases[TOME_PLAN_PHRASES_MAX];
-    size_t phrase_count;
+    size_t phrase_count, positive_count;   /* negated ones come last */
     uint64_t groups[TOME_QUERY_TERMS_MAX]; /* leaves, a bit each */
     size_t group_count;
     uint64_t negated; /* leaves */

@@ -196,7 +196,7 @@ static int scan(struct tome_search_run *const run, const struct tome_expression 
 {
     if (expression->group_count == 0 || run->visible->book_count == 0)
         return 0;
-    if (bh_buf_error(&expression->text) != 0)
+    if (bh_buf_error(&expression->text) != 0 || bh_buf_error(&expression->negated_text) != 0)
         return no_memory(reterr);
     return run->source->scan(run, expression, first, last, reterr);
 }
