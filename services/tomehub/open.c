@@ -1,23 +1,72 @@
 #include "open.h"
 
+#include "bulkhead/base/time.h"
+#include "bulkhead/db/postgres.h"
 #include "bulkhead/db/sqlite.h"
 #include "bulkhead/db/trace.h"
 #include "library/index.h"
 #include "library/search_sqlite.h"
 #include "tomehub_sql.h"
 
-int tome_open(const struct tome_settings *const settings, const enum tome_open how,
-              struct bh_migrate_report *const report, struct bh_db **const ret_db,
-              struct bh_error *const reterr)
+#define SQLITE_READERS 4
+
+/* The sizes of PostgreSQL's pools: both within DB_POOL_MAX. */
+static int pool_sizes(const struct tome_settings *const settings,
+                      struct bh_postgres_options *const postgres, struct bh_error *const reterr)
 {
+    const int64_t write = settings->db_pool_write_size, most = settings->db_pool_max;
+    const int64_t read = settings->db_pool_read_size ? settings->db_pool_read_size : most - write;
+    if (read < 1 || read + write > most)
+        return bh_error_set(reterr, BH_EINVAL,
+                            "DB_POOL_READ_SIZE=%lld and DB_POOL_WRITE_SIZE=%lld do not fit into "
+                            "DB_POOL_MAX=%lld: raise that, or lower these",
+                            (long long)settings->db_pool_read_size, (long long)write,
+                            (long long)most);
+    if (settings->db_pool_min > read)
+        return bh_error_set(reterr, BH_EINVAL,
+                            "DB_POOL_MIN=%lld is more than the %lld connections that read",
+                            (long long)settings->db_pool_min, (long long)read);
+    postgres->read_minimum = (unsigned)settings->db_pool_min;
+    postgres->read_maximum = (unsigned)read;
+    postgres->write_maximum = (unsigned)write;
+    postgres->write_minimum = write < 2 ? 1 : 2;
+    return 0;
+}
+
+static int open_database(const struct tome_settings *const settings, struct bh_db **const ret_db,
+                         struct bh_error *const reterr)
+{
+    struct bh_postgres_options postgres = {
+        .loops = (unsigned)settings->loops,
+        .overflow = (unsigned)settings->db_pool_overflow,
+        .connect_timeout_us = settings->db_connect_timeout_us,
+        .statement_timeout_us = settings->db_statement_timeout_us,
+        .lifetime_us = settings->db_pool_recycle_us,
+        .idle_timeout_us = settings->db_pool_idle_timeout_us,
+        .leak_us = settings->db_pool_leak_us ? settings->db_pool_leak_us : BH_NEVER_US,
+        .no_ping = !settings->db_pool_pre_ping,
+    };
+    const bool is_postgres = strncmp(settings->database_url, "postgres", 8) == 0;
+    const int result = is_postgres ? pool_sizes(settings, &postgres, reterr) : 0;
+    if (result)
+        return result;
+    const int64_t readers = settings->db_pool_read_size;
     const struct bh_db_options options = {
         .url = settings->database_url,
-        .read_connections = (unsigned)settings->db_pool_read_size,
+        .read_connections = readers ? (unsigned)readers : SQLITE_READERS,
         .waiters_maximum = (unsigned)settings->db_pool_max_waiters,
         .acquire_timeout_us = settings->db_pool_timeout_us,
         .statements = tome_sql_statements,
         .statement_count = TOME_SQL_STATEMENT_COUNT,
+        .postgres = &postgres,
     };
+    return bh_db_open(&options, ret_db, reterr);
+}
+
+int tome_open(const struct tome_settings *const settings, const enum tome_open how,
+              struct bh_migrate_report *const report, struct bh_db **const ret_db,
+              struct bh_error *const reterr)
+{
     struct bh_migrate_report applied;
     struct bh_db *db = NULL;
     bh_trace_setup(&(struct bh_trace_options){
@@ -25,7 +74,7 @@ int tome_open(const struct tome_settings *const settings, const enum tome_open h
         .runs_maximum = (unsigned)settings->query_repeat_limit,
     });
     bh_sqlite_set_connect_hook(tome_search_connect, NULL);
-    int result = bh_db_open(&options, &db, reterr);
+    int result = open_database(settings, &db, reterr);
     if (result == 0)
         result = bh_migrate(db, tome_sql_migrations, TOME_SQL_MIGRATION_COUNT, &applied, reterr);
     if (result == 0 && how == TOME_OPEN_CHECKED)

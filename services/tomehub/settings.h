@@ -19,9 +19,16 @@ struct tome_settings {
     bool access_log;
     int64_t access_log_sample; /* percent */
 
-    int64_t db_pool_read_size;
+    int64_t db_pool_min, db_pool_max;
+    int64_t db_pool_read_size, db_pool_write_size; /* read: 0 is the backend's own */
+    int64_t db_pool_overflow;
     int64_t db_pool_max_waiters;
     uint64_t db_pool_timeout_us;
+    uint64_t db_pool_recycle_us;
+    uint64_t db_pool_idle_timeout_us;
+    bool db_pool_pre_ping;
+    uint64_t db_pool_leak_us;
+    uint64_t db_connect_timeout_us;
     uint64_t db_statement_timeout_us;
     uint64_t slow_query_us;
     int64_t query_repeat_limit;

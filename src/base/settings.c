@@ -219,6 +219,7 @@ static void store(const struct bh_setting *const setting, const union settings_v
     switch (setting->type) {
     case BH_SETTING_TEXT:
     case BH_SETTING_SECRET:
+    case BH_SETTING_URL:
     case BH_SETTING_CHOICE:
         memcpy(field, &value->text, sizeof(value->text));
         break;
@@ -331,6 +332,15 @@ static void append_quoted(const char *const text, struct bh_buf *const buf)
     bh_buf_append_byte(buf, '"');
 }
 
+static void append_masked(const char *const url, struct bh_buf *const buf)
+{
+    BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf masked;
+    bh_buf_init(&masked, SETTINGS_ENV_BYTES_MAX * 2);
+    bh_settings_value_mask(bh_str_from(url), &masked);
+    bh_buf_append_byte(&masked, '\0');
+    append_quoted(bh_buf_error(&masked) ? "" : masked.data, buf);
+}
+
 void bh_settings_print(const struct bh_setting *const table, const size_t count,
                        const struct bh_settings_origin *const origin, struct bh_buf *const buf)
 {
@@ -342,6 +352,8 @@ void bh_settings_print(const struct bh_setting *const table, const size_t count,
         bh_buf_append_byte(buf, '=');
         if (table[i].type == BH_SETTING_SECRET && value->text[0] != '\0')
             bh_buf_append_str(buf, BH_STR("***"));
+        else if (table[i].type == BH_SETTING_URL)
+            append_masked(value->text, buf);
         else
             append_quoted(value->text, buf);
         if (value->source == SOURCE_ENVIRONMENT)

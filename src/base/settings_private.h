@@ -4,7 +4,7 @@
 #include "bulkhead/base/settings.h"
 
 union settings_value {
-    const char *text; /* TEXT, SECRET, CHOICE: the text given to settings_value_parse */
+    const char *text; /* TEXT, SECRET, URL, CHOICE: the text given to settings_value_parse */
     int64_t number;   /* INT, PERCENT */
     uint64_t amount;  /* DURATION (µs), SIZE (bytes) */
     bool truth;       /* BOOL */
@@ -21,6 +21,9 @@ void bh_settings_value_describe(const struct bh_setting *setting, struct bh_buf 
 
 /* At most `maximum` bytes of `text`, control characters and bad UTF-8 escaped: for messages. */
 void bh_settings_value_show(struct bh_str text, size_t maximum, struct bh_buf *buf);
+
+/* The same in whole, with "***" for a URL's password: "postgresql://me:***@host/x". */
+void bh_settings_value_mask(struct bh_str url, struct bh_buf *buf);
 
 /* One NAME=value of a .env file; the strings are terminated and owned by the entries. */
 struct settings_env_entry {

@@ -132,6 +132,7 @@ void bh_settings_value_describe(const struct bh_setting *const setting, struct b
     switch (setting->type) {
     case BH_SETTING_TEXT:
     case BH_SETTING_SECRET:
+    case BH_SETTING_URL:
         bh_buf_append_str(buf, BH_STR("a text without control characters"));
         break;
     case BH_SETTING_INT:
@@ -162,6 +163,46 @@ void bh_settings_value_describe(const struct bh_setting *const setting, struct b
     }
 }
 
+/* Where `url` names its user and password: behind "://", up to the last "@". Empty without one. */
+static struct bh_str user_part(const struct bh_str url)
+{
+    const char *const begin = memmem(url.data, url.size, "://", 3);
+    const char *const end = begin ? memrchr(url.data, '@', url.size) : NULL;
+    if (!end || end < begin + 3)
+        return BH_STR_NONE;
+    return (struct bh_str){ begin + 3, (size_t)(end - begin - 3) };
+}
+
+/* The value of a parameter whose name ends in "password". */
+static struct bh_str password_parameter(const struct bh_str url)
+{
+    static const char name[] = "password=";
+    const char *const found = memmem(url.data, url.size, name, sizeof(name) - 1);
+    if (!found)
+        return BH_STR_NONE;
+    const char *const value = found + sizeof(name) - 1;
+    struct bh_str rest = { value, (size_t)(url.data + url.size - value) };
+    return bh_str_split(&rest, '&');
+}
+
+void bh_settings_value_mask(const struct bh_str url, struct bh_buf *const buf)
+{
+    const struct bh_str user = user_part(url);
+    const char *const colon = user.size > 0 ? memchr(user.data, ':', user.size) : NULL;
+    struct bh_str secret = password_parameter(url);
+    if (colon)
+        secret = (struct bh_str){ colon + 1, (size_t)(user.data + user.size - colon - 1) };
+    if (secret.size == 0) {
+        bh_buf_append_str(buf, url);
+        return;
+    }
+    const char *const behind = secret.data + secret.size;
+    bh_buf_append(buf, url.data, (size_t)(secret.data - url.data));
+    bh_buf_append_str(buf, BH_STR("***"));
+    const struct bh_str rest = { behind, (size_t)(url.data + url.size - behind) };
+    bh_settings_value_mask(rest, buf); /* a password may stand as a parameter too */
+}
+
 /* "NAME=value: takes <description> (default x)<hint>" */
 static int refuse(const struct bh_setting *const setting, const char *const text,
                   const char *const hint, struct bh_error *const reterr)
@@ -172,6 +213,8 @@ static int refuse(const struct bh_setting *const setting, const char *const text
     bh_buf_append_byte(&buf, '=');
     if (setting->type == BH_SETTING_SECRET)
         bh_buf_append_str(&buf, BH_STR("***"));
+    else if (setting->type == BH_SETTING_URL)
+        bh_buf_append_str(&buf, BH_STR("…"));
     else
         bh_settings_value_show(bh_str_from(text), SHOWN_VALUE_MAX, &buf);
     bh_buf_append_str(&buf, BH_STR(": takes "));
@@ -299,7 +342,8 @@ static int parse_choice(const struct bh_setting *const setting, const char *cons
 int bh_settings_value_parse(const struct bh_setting *const setting, const char *const text,
                             union settings_value *const ret_value, struct bh_error *const reterr)
 {
-    const bool is_text = setting->type == BH_SETTING_TEXT || setting->type == BH_SETTING_SECRET;
+    const bool is_text = setting->type == BH_SETTING_TEXT || setting->type == BH_SETTING_SECRET ||
+                         setting->type == BH_SETTING_URL;
     union settings_value value = { .amount = 0 };
     int error = 0;
     if (is_text) {

@@ -18,6 +18,7 @@
 enum bh_setting_type {
     BH_SETTING_TEXT,    /* const char * */
     BH_SETTING_SECRET,  /* const char *, shown as "***" */
+    BH_SETTING_URL,     /* const char *, shown without the password it may hold */
     BH_SETTING_INT,     /* int64_t within [minimum, maximum] */
     BH_SETTING_PERCENT, /* int64_t 1–100; a value below 1 such as 0.85 is told to be a fraction */
     BH_SETTING_BOOL,    /* bool: on/off, true/false, yes/no, 1/0 */

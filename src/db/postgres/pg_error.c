@@ -61,11 +61,16 @@ static const char *field(const PGresult *const result, const int code)
     return text ? text : "";
 }
 
-/* libpq's messages end with a line break and may have several lines. */
+/* libpq's messages end with a line break and may have several lines; those with a tab in front ask
+ * the reader something. */
 static void one_line(const char *from, char *to, const size_t size)
 {
     size_t used = 0;
     for (; *from && used + 1 < size; from++) {
+        while (from[0] == '\n' && from[1] == '\t')
+            from += 1 + strcspn(from + 1, "\n");
+        if (!*from)
+            break;
         const bool is_blank = *from == '\n' || *from == '\t' || *from == ' ';
         if (!is_blank)
             to[used++] = *from;

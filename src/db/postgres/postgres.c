@@ -26,8 +26,6 @@
 #define WRITE_CONNECTIONS 10
 #define WRITE_CONNECTIONS_MIN 2
 #define CONNECTIONS_MAX 1000
-#define CONNECT_TIMEOUT_US (10 * BH_SECOND_US)
-#define STATEMENT_TIMEOUT_US (30 * BH_SECOND_US)
 #define CONNECTOR_THREADS 4
 #define CANCELER_THREADS 2
 #define WORKER_QUEUE_MAX 4096
@@ -107,6 +105,12 @@ static void set_default(unsigned *const value, const unsigned default_value)
         *value = default_value;
 }
 
+static void set_default_us(uint64_t *const value_us, const uint64_t default_us)
+{
+    if (*value_us == 0)
+        *value_us = default_us;
+}
+
 static void set_defaults(struct bh_postgres_options *const options)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -115,10 +119,11 @@ static void set_defaults(struct bh_postgres_options *const options)
     set_default(&options->read_minimum, READ_CONNECTIONS_MIN);
     set_default(&options->write_maximum, WRITE_CONNECTIONS);
     set_default(&options->write_minimum, WRITE_CONNECTIONS_MIN);
-    if (!options->connect_timeout_us)
-        options->connect_timeout_us = CONNECT_TIMEOUT_US;
-    if (!options->statement_timeout_us)
-        options->statement_timeout_us = STATEMENT_TIMEOUT_US;
+    set_default_us(&options->connect_timeout_us, 10 * BH_SECOND_US);
+    set_default_us(&options->statement_timeout_us, 30 * BH_SECOND_US);
+    set_default_us(&options->lifetime_us, 3600 * BH_SECOND_US);
+    set_default_us(&options->idle_timeout_us, 600 * BH_SECOND_US);
+    set_default_us(&options->leak_us, 60 * BH_SECOND_US);
 }
 
 static int start_workers(struct database *const database, struct bh_error *const reterr)
@@ -152,6 +157,12 @@ static int make_pool(struct database *const database, const enum bh_db_lane lane
     pool.class_count = (unsigned)database->options.statement_count + 1;
     pool.acquire_timeout_us = database->options.acquire_timeout_us;
     pool.connect_timeout_us = options->connect_timeout_us;
+    pool.overflow = is_read ? options->overflow : 0;
+    pool.lifetime_us = options->lifetime_us;
+    pool.idle_timeout_us = options->idle_timeout_us;
+    pool.leak_us = options->leak_us;
+    if (options->no_ping)
+        pool.ping_after_us = BH_NEVER_US;
     return bh_pool_create(&pool, &database->shards.pools[lane], reterr);
 }
 

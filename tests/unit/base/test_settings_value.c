@@ -48,6 +48,28 @@ static const struct bh_setting token = { .name = "API_TOKEN",
                                          .type = BH_SETTING_SECRET,
                                          .default_value = "" };
 
+static void test_urls_hide_their_password(void **const state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        { "sqlite:library.db", "sqlite:library.db" },
+        { "sqlite:a@b:c", "sqlite:a@b:c" },
+        { "postgresql://me@host:5432/x", "postgresql://me@host:5432/x" },
+        { "postgresql://me:pw@host:5432/x", "postgresql://me:***@host:5432/x" },
+        { "postgresql://me:p:@/w@h1,h2/x", "postgresql://me:***@h1,h2/x" },
+        { "postgresql:///x?password=pw&user=me", "postgresql:///x?password=***&user=me" },
+        { "postgresql://me:pw@h/x?sslpassword=pw", "postgresql://me:***@h/x?sslpassword=***" },
+        { "postgresql://h/x?password=pw", "postgresql://h/x?password=***" },
+    };
+    for (size_t i = 0; i < BH_COUNT_OF(cases); i++) {
+        BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf shown;
+        bh_buf_init(&shown, 1000);
+        bh_settings_value_mask(bh_str_from(cases[i][0]), &shown);
+        bh_buf_append_byte(&shown, '\0');
+        assert_string_equal(shown.data, cases[i][1]);
+    }
+}
+
 static void test_good_values(void **const state)
 {
     (void)state;
@@ -205,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_values),
+        cmocka_unit_test(test_urls_hide_their_password),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_bad_values_say_what_is_right),
         cmocka_unit_test(test_long_values_are_cut_in_messages),
