@@ -80,6 +80,7 @@ static void reopen(struct test *const test, const struct bh_postgres_options *co
     options.statements = sql;
     options.statement_count = SQL_STATEMENTS;
     options.transaction_idle_timeout_us = 300 * BH_MS_US;
+    options.waiters_maximum = 10000;
     options.postgres = postgres;
     test_database_reopen(test->database, &options);
     test->db = test->database->db;
