@@ -5,8 +5,8 @@
  *
  *     db_trace [ROUNDS]
  *
- * Prints nanoseconds of processor time of one statement: the median of nine rounds. `clock` is the one reading of the
- * clock in it, without which nothing can be timed.
+ * Prints nanoseconds of processor time of one statement: the median of nine rounds. `clock` is the
+ * one reading of the clock in it, without which nothing can be timed.
  */
 #include <pthread.h>
 #include <stdio.h>

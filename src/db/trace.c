@@ -174,10 +174,10 @@ static void note_repeated(const unsigned entry, const unsigned runs)
 /* Made when it runs first: metrics have room for fewer statements than the table. */
 static bh_metric duration_of(struct entry *const entry)
 {
-    bh_metric metric = atomic_load_explicit(&entry->duration, memory_order_relaxed);
+    bh_metric metric = atomic_load_explicit(&entry->duration, memory_order_acquire);
     if (BH_UNLIKELY(metric == NO_METRIC)) {
         metric = bh_db_metrics_statement(entry->name);
-        atomic_store_explicit(&entry->duration, metric, memory_order_relaxed);
+        atomic_store_explicit(&entry->duration, metric, memory_order_release);
     }
     return metric;
 }

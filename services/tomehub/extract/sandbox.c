@@ -18,6 +18,15 @@
 #define DESCRIPTORS_MAX 64
 #define CPU_GRACE_S 2 /* between SIGXCPU and SIGKILL */
 
+/* The sanitizers' shadow memory is larger than any limit; gcc and clang tell of them apart. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SHADOW_MEMORY 1
+#elif defined(__has_feature)
+#define HAS_SHADOW_MEMORY (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define HAS_SHADOW_MEMORY 0
+#endif
+
 /* --- limits and privileges -------------------------------------------------------------------- */
 
 static int limit(const int resource, const rlim_t soft, const rlim_t hard, const char *const what,
@@ -32,11 +41,8 @@ static int limit(const int resource, const rlim_t soft, const rlim_t hard, const
 static int set_limits(const struct tome_sandbox_limits *const limits, struct bh_error *const reterr)
 {
     int error = limit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + CPU_GRACE_S, "CPU time", reterr);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    /* The sanitizers' shadow memory is larger than any limit. */
-    if (!error)
+    if (!error && !HAS_SHADOW_MEMORY)
         error = limit(RLIMIT_AS, limits->memory_bytes, limits->memory_bytes, "memory", reterr);
-#endif
     if (!error)
         error = limit(RLIMIT_FSIZE, 0, 0, "files", reterr);
     if (!error)

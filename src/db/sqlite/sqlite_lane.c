@@ -462,14 +462,24 @@ static int call_fini(struct call *const call, const int result)
     return result;
 }
 
+static void count_timeout(struct bh_sqlite_lane *const lane)
+{
+    pthread_mutex_lock(&lane->shared.mutex);
+    lane->shared.timed_out++;
+    pthread_mutex_unlock(&lane->shared.mutex);
+}
+
 /* Nobody wants the result any more: the call is not even begun. */
-static int unwanted(const struct call *const call, struct bh_error *const reterr)
+static int unwanted(struct bh_sqlite_lane *const lane, const struct call *const call,
+                    struct bh_error *const reterr)
 {
     int reason = 0;
-    if (call->fiber && bh_fiber_is_canceled(call->fiber))
+    if (call->fiber && bh_fiber_is_canceled(call->fiber)) {
         reason = BH_ECANCELED;
-    else if (call->submitted_us >= call->stop.deadline_us)
+    } else if (call->submitted_us >= call->stop.deadline_us) {
         reason = BH_ETIMEDOUT;
+        count_timeout(lane);
+    }
     return reason ? bh_error_set(reterr, reason, "\"%s\" was not begun: %s", call->what,
                                  bh_error_text(reason))
                   : 0;
@@ -587,7 +597,7 @@ int bh_sqlite_lane_call(struct bh_sqlite_lane *const lane, const char *const wha
     struct call call;
     call_init(&call, what, function, argument, span, reterr);
     call.hold = hold;
-    int result = unwanted(&call, reterr);
+    int result = unwanted(lane, &call, reterr);
     if (!result)
         result = submit(lane, &call);
     if (!result) {
@@ -626,7 +636,7 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *const hold, const char *cons
     struct call call;
     call_init(&call, what, function, argument, span, reterr);
     call.release = release;
-    int result = release ? 0 : unwanted(&call, reterr);
+    int result = release ? 0 : unwanted(lane, &call, reterr);
     if (!result)
         result = submit_held(hold, &call);
     if (!result && !call.fiber)
