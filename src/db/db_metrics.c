@@ -41,8 +41,12 @@ static void register_metrics(void)
 
 struct bh_db_lane_metrics bh_db_metrics_lane(const enum bh_db_lane lane)
 {
+    return bh_db_metrics_named(lane == BH_DB_WRITE ? "write" : "read");
+}
+
+struct bh_db_lane_metrics bh_db_metrics_named(const char *const name)
+{
     pthread_once(&once, register_metrics);
-    const char *const name = lane == BH_DB_WRITE ? "write" : "read";
     return (struct bh_db_lane_metrics){
         .connections = bh_metrics_child(&metric_families[METRIC_connections], &name, 1),
         .active = bh_metrics_child(&metric_families[METRIC_active], &name, 1),

@@ -11,6 +11,8 @@ struct bh_db_lane_metrics {
 
 /* Takes a lock: look them up once. */
 struct bh_db_lane_metrics bh_db_metrics_lane(enum bh_db_lane lane);
+/* The same for a pool by its name: "read", "write", "replica". */
+struct bh_db_lane_metrics bh_db_metrics_named(const char *name);
 
 /* Durations of a statement. At most 64 names are told apart; the others share one. Takes a lock:
  * look it up once. */

@@ -47,9 +47,9 @@ struct bh_pool_lease {
     /* Private. */
     struct bh_pool_shard *shard;
     uint64_t sequence;
-    uint64_t until_us; /* waits no longer */
-    uint64_t work_us;  /* SHARED: its part of the connection's work_us */
-    bool leak_told;
+    uint64_t until_us;   /* waits no longer */
+    uint64_t work_us;    /* SHARED: its part of the connection's work_us */
+    bool is_diverted;    /* asked for SHARED, but of a slow class */
     struct bh_list node; /* in line, or on its connection */
 };
 

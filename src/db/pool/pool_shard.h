@@ -98,7 +98,7 @@ const char *bh_pool_state_name(enum bh_pool_state state);
 
 /* How a shard reaches its loop. Any of them may be called inside any call on the shard. */
 struct bh_pool_hooks {
-    /* Call bh_pool_tick at `at_us`, or when it was asked for before if that is earlier. */
+    /* Call bh_pool_tick at `at_us` instead of when it was last asked for (BH_NEVER_US: not). */
     void (*schedule)(void *context, uint64_t at_us);
     /* Call bh_pool_tick soon. Any thread, under the pool's lock. */
     void (*wake)(void *context);
@@ -122,5 +122,7 @@ void bh_pool_tick(struct bh_pool_shard *shard, uint64_t now_us);
 /* When the next tick is due; BH_NEVER_US: not before another call. */
 uint64_t bh_pool_next_wakeup_us(const struct bh_pool_shard *shard);
 
-/* Asserts every invariant. For tests. */
+/* Asserts every invariant of a shard's state; and of what shards share: call that only while no
+ * shard is inside a call. For tests. */
 void bh_pool_check(const struct bh_pool_shard *shard);
+void bh_pool_check_budget(struct bh_pool *pool);
