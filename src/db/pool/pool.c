@@ -44,10 +44,10 @@ static int check_sizes(const unsigned minimum, const unsigned maximum, const uns
                             minimum, maximum);
     if (maximum > 100000 || overflow > 100000)
         return bh_error_set(reterr, BH_EINVAL, "a pool may have 100,000 connections at most");
-    if (reserve >= maximum + overflow)
+    if (reserve >= maximum + overflow || minimum > maximum + overflow - reserve)
         return bh_error_set(reterr, BH_EINVAL,
-                            "a reserve of %u leaves nothing of %u connections for others", reserve,
-                            maximum + overflow);
+                            "a reserve of %u leaves too little of %u connections for others",
+                            reserve, maximum + overflow);
     return 0;
 }
 

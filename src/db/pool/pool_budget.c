@@ -257,8 +257,10 @@ void bh_pool_budget_failed(struct bh_pool_shard *const shard, const enum bh_pool
     const bool is_news = !is_full && bh_pool_breaker_failed(breaker, now_us);
     pool->shared.outages += is_news;
     set_down(pool);
-    if (is_news)
-        bh_pool_budget_wake_all(pool);
+    if (!is_full) {
+        atomic_store_explicit(&pool->failed_us, now_us, memory_order_relaxed);
+        bh_pool_budget_wake_all(pool); /* for some, waiting may be hopeless now */
+    }
     look_after_line(pool, NULL, now_us);
     pthread_mutex_unlock(&pool->shared.mutex);
     const char *const message = error ? error->message : "out of memory";

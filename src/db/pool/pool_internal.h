@@ -87,8 +87,9 @@ struct bh_pool {
     atomic_bool is_paused;
     atomic_bool is_down;
     _Atomic uint64_t down_since_us;
-    atomic_uint used;    /* tokens */
-    atomic_uint closing; /* of those, of connections in CLOSING; written without the mutex */
+    _Atomic uint64_t failed_us; /* the last failed connect */
+    atomic_uint used;           /* tokens */
+    atomic_uint closing;        /* of those, of connections in CLOSING; written without the mutex */
     atomic_uint minimum, maximum, overflow;
     atomic_uint hungry; /* claims in line that only another shard's token can serve */
 

@@ -11,6 +11,8 @@
 /* How long a connect takes, until one is known. */
 #define CONNECT_GUESS_US (10 * BH_MS_US)
 #define REVIEW_LEAST_US (1 * BH_MS_US)
+/* How long the verdict on a host holds, after the time a connect may take. */
+#define VERDICT_US BH_SECOND_US
 
 unsigned bh_pool_minimum_of(const struct bh_pool_shard *const shard)
 {
@@ -19,19 +21,29 @@ unsigned bh_pool_minimum_of(const struct bh_pool_shard *const shard)
     return minimum / shards + (shard->index < minimum % shards);
 }
 
+/* Nothing came back for as long, either: while the password is wrong, or the server shuts down
+ * gently, what is open goes on serving. */
 uint64_t bh_pool_hopeless_at_us(const struct bh_pool_shard *const shard)
 {
     const struct bh_pool *const pool = shard->pool;
     if (BH_LIKELY(!atomic_load_explicit(&pool->is_down, memory_order_relaxed)))
+        return BH_NEVER_US;
+    if (bh_pool_in_state(shard, BH_POOL_IDLE) + bh_pool_in_state(shard, BH_POOL_PINGING) > 0)
         return BH_NEVER_US;
     const uint64_t since_us = atomic_load_explicit(&pool->down_since_us, memory_order_relaxed);
     const uint64_t quiet_us = since_us > shard->last_good_us ? since_us : shard->last_good_us;
     return bh_pool_later(quiet_us, pool->options.outage_patience_us);
 }
 
+/* An old verdict is none: with every connection in use, nobody can try the host. */
 bool bh_pool_is_unavailable(const struct bh_pool_shard *const shard)
 {
-    return shard->now_us >= bh_pool_hopeless_at_us(shard);
+    const struct bh_pool *const pool = shard->pool;
+    if (shard->now_us < bh_pool_hopeless_at_us(shard))
+        return false;
+    const uint64_t failed_us = atomic_load_explicit(&pool->failed_us, memory_order_relaxed);
+    const uint64_t holds_us = bh_pool_later(pool->options.connect_timeout_us, VERDICT_US);
+    return shard->now_us <= bh_pool_later(failed_us, holds_us);
 }
 
 static uint64_t connect_us(const struct bh_pool_shard *const shard)
@@ -96,10 +108,10 @@ static bool has_high(const struct bh_pool_shard *const shard)
 static unsigned missing_of(struct bh_pool_shard *const shard, const unsigned urgent)
 {
     const unsigned staying = shard->connection_count - bh_pool_in_state(shard, BH_POOL_CLOSING);
-    unsigned minimum = bh_pool_minimum_of(shard);
-    if (minimum == 0 && atomic_load_explicit(&shard->pool->is_down, memory_order_relaxed))
-        minimum = 1; /* else nobody would notice that the host is back */
-    const unsigned patient = above(minimum, staying);
+    unsigned patient = above(bh_pool_minimum_of(shard), staying);
+    if (patient == 0 && bh_pool_in_state(shard, BH_POOL_CONNECTING) == 0 &&
+        atomic_load_explicit(&shard->pool->is_down, memory_order_relaxed))
+        patient = 1; /* else nobody would notice that the host is back */
     return urgent > patient ? urgent : patient;
 }
 
@@ -145,7 +157,9 @@ void bh_pool_plan(struct bh_pool_shard *const shard)
         give_idle(shard);
     if (bh_pool_load(&shard->waiting) == 0)
         return;
-    bh_pool_wakeup(shard, bh_pool_hopeless_at_us(shard));
+    const uint64_t hopeless_at_us = bh_pool_hopeless_at_us(shard);
+    if (hopeless_at_us > shard->now_us)
+        bh_pool_wakeup(shard, hopeless_at_us);
     if (shard->line_counts[BH_POOL_LANE_SHARED] > 0) /* by then a pipeline may be stuck */
         bh_pool_wakeup(shard, shard->now_us + shard->pool->options.shared_slow_us + 1);
 }

@@ -208,7 +208,7 @@ static void resize(struct walk *const walk)
 {
     const struct bh_pool_options *const options = &walk->sim.pool->options;
     const unsigned maximum = options->reserve + 1 + (unsigned)below(walk, 16);
-    const unsigned minimum = (unsigned)below(walk, maximum + 1);
+    const unsigned minimum = (unsigned)below(walk, maximum - options->reserve + 1);
     const int result = bh_pool_resize(walk->sim.pool, minimum, maximum, (unsigned)below(walk, 4),
                                       NULL);
     bh_assert(result == 0);
@@ -301,7 +301,7 @@ static void choose_options(struct walk *const walk, struct bh_pool_options *cons
     options->shard_count = 1 + (unsigned)below(walk, SIM_SHARDS_MAXIMUM);
     options->reserve = one_in(walk, 3) ? (unsigned)below(walk, 3) : 0;
     options->maximum = options->reserve + 1 + (unsigned)below(walk, 16);
-    options->minimum = (unsigned)below(walk, options->maximum + 1);
+    options->minimum = (unsigned)below(walk, options->maximum - options->reserve + 1);
     options->overflow = one_in(walk, 2) ? (unsigned)below(walk, 5) : 0;
     options->waiters_maximum = 4 + (unsigned)below(walk, LEASES);
     options->tenant_percent = one_in(walk, 3) ? 1 + (unsigned)below(walk, 100) : 0;
