@@ -110,8 +110,10 @@ void bh_pool_move(struct bh_pool_connection *const connection, const enum bh_poo
 void bh_pool_connect(struct bh_pool_shard *const shard, const uint64_t limit_us)
 {
     const unsigned generation = bh_pool_load(&shard->pool->generation);
+    shard->is_in_driver = true;
     struct bh_pool_connection *const connection = shard->driver->connect(shard,
                                                                          shard->driver_context);
+    shard->is_in_driver = false;
     if (!connection) {
         struct bh_error error;
         bh_error_set(&error, BH_ENOMEM, "no memory for a connection");
@@ -148,7 +150,9 @@ static void destroy(struct bh_pool_connection *const connection)
     bh_pool_change(&shard->state_counts[connection->state], -1);
     bh_list_unlink(&connection->node);
     shard->connection_count--;
+    shard->is_in_driver = true;
     shard->driver->destroy(connection);
+    shard->is_in_driver = false;
     bh_pool_budget_return(shard, was_given);
 }
 
@@ -173,7 +177,9 @@ void bh_pool_end(struct bh_pool_connection *const connection, const enum bh_pool
     }
     bh_pool_move(connection, BH_POOL_CLOSING);
     atomic_fetch_add(&shard->pool->closing, 1);
+    shard->is_in_driver = true;
     shard->driver->close(connection);
+    shard->is_in_driver = false;
 }
 
 /* ---- Who may stay ---- */
@@ -327,6 +333,7 @@ static struct bh_pool_shard *enter(const struct bh_pool_connection *const connec
 {
     struct bh_pool_shard *const shard = connection->shard;
     bh_magic_check(shard, BH_POOL_SHARD_MAGIC);
+    bh_assert(!shard->is_in_driver);
     bh_pool_advance(shard, now_us);
     return shard;
 }

@@ -49,6 +49,7 @@ struct bh_pool_shard {
     bool is_ticking;    /* the wake-up is told at the tick's end */
     bool is_draining;
     bool is_drained;
+    bool is_in_driver; /* inside connect, close or destroy */
     uint64_t random;
 
     struct bh_list states[BH_POOL_STATE_COUNT]; /* struct bh_pool_connection.node */

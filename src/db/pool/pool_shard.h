@@ -3,9 +3,9 @@
  * every call takes the time, everything else is asked of the driver (struct bh_pool_driver), which
  * answers later by bh_pool_connected and the like. bh_pool_tick does what has become due.
  *
- * All calls on a shard, its leases and its connections come from one thread. The driver's functions
- * and a lease's `notify` must not call the pool before they have returned; a driver's answers may.
- * A clock that goes back counts as standing still.
+ * All calls on a shard, its leases and its connections come from one thread. A lease's `notify` and
+ * the driver's functions must not call the pool before they have returned, with one exception:
+ * ping, reset and cancel may tell bh_pool_lost. A clock that goes back counts as standing still.
  */
 #pragma once
 

@@ -17,6 +17,10 @@ static void begin(struct sim_connection *const connection, const enum sim_gate g
     struct sim *const sim = connection->sim;
     connection->gate = gate;
     connection->outcome = decide(sim, gate);
+    if (connection->outcome == SIM_AT_ONCE) {
+        sim_break(connection, BH_POOL_BROKEN_OFF);
+        return;
+    }
     connection->has_answer = connection->outcome != SIM_NEVER;
     connection->answer_us = sim->now_us +
                             (connection->outcome == SIM_SLOW ? sim->slow_us : sim->latency_us);
@@ -29,10 +33,11 @@ static struct sim_connection *of(struct bh_pool_connection *const base)
 
 static void watch_connects(struct sim *const sim)
 {
-    const uint64_t gap_us = sim->now_us - sim->last_connect_us;
+    const uint64_t now_us = sim->pool->shared.now_us; /* does not go back */
+    const uint64_t gap_us = now_us - sim->last_connect_us;
     if (atomic_load(&sim->pool->is_down) && gap_us < sim->least_connect_gap_us)
         sim->least_connect_gap_us = gap_us;
-    sim->last_connect_us = sim->now_us;
+    sim->last_connect_us = now_us;
 }
 
 static struct bh_pool_connection *driver_connect(struct bh_pool_shard *const shard,

@@ -18,6 +18,7 @@ enum sim_outcome {
     SIM_ERROR, /* after latency_us */
     SIM_SLOW,  /* well, after slow_us */
     SIM_NEVER,
+    SIM_AT_ONCE, /* lost before the driver's function returns: SIM_PING, RESET, CANCEL only */
     SIM_OUTCOME_COUNT
 };
 

@@ -117,6 +117,8 @@ static enum sim_outcome decide_by_luck(struct sim *const sim, const enum sim_gat
         return gate == SIM_CLOSE || luck < 50 ? SIM_NEVER : SIM_ERROR;
     if (luck < 85)
         return SIM_OK;
+    if (luck < 87 && gate != SIM_CONNECT && gate != SIM_CLOSE)
+        return SIM_AT_ONCE;
     if (luck < 92)
         return SIM_SLOW;
     return luck < 97 ? SIM_ERROR : SIM_NEVER;
