@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ WARM_UP_SECONDS = 1
 PGBENCH_CLIENTS = (4, 8, 16)
 PGBENCH_MANY = 40
 CHECKED = {"content": 20, "batch": 3, "search": 30}  # requests of each route
+Routes = Mapping[str, tuple[int, ...]]  # numbers of connections
 OURS = "TomeHub"
 PGBENCH = "pgbench"
 
@@ -120,9 +121,7 @@ class Results:
         return sum(load.failed for loads in self.loads.values() for load in loads)
 
 
-def measure(
-    bench: Bench, database: Postgres, sides: Sequence[Side], routes: dict[str, tuple[int, ...]]
-) -> Results:
+def measure(bench: Bench, database: Postgres, sides: Sequence[Side], routes: Routes) -> Results:
     """Each route with each number of connections: all sides in turn, round by round, every second
     round in the other order. Between two of them the database comes to rest: some servers go on
     working for clients that have left."""
@@ -200,9 +199,7 @@ def comparable(expected: Any, found: Any, ours: bool) -> tuple[Any, Any]:
 # ---- Tables ----
 
 
-def tables(
-    results: Results, sides: Sequence[Side], routes: dict[str, tuple[int, ...]]
-) -> list[Table]:
+def tables(results: Results, sides: Sequence[Side], routes: Routes) -> list[Table]:
     """One a route; sides in the order given, with ratios to pgbench and ours to each."""
     names = [side.name for side in sides]
     found = []

@@ -75,6 +75,10 @@ def at_most(name: str, value: float, unit: str, bound: float) -> Row:
     return Row(name, value, unit, bound, False, ours=value)
 
 
+def at_least(name: str, value: float, unit: str, bound: float) -> Row:
+    return Row(name, value, unit, bound, True, ours=value)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that `share` of all are not above (nearest rank)."""
     ordered = sorted(values)
@@ -125,8 +129,8 @@ class Bench:
         print(f"    {text}", file=sys.stderr, flush=True)
 
 
-__all__ = ["ROOT", "Bench", "Row", "Server", "ServerOptions", "Table", "at_most", "free_port"]
-__all__ += ["interleave", "number", "percentile", "processes_of_session", "ratio"]
+__all__ = ["ROOT", "Bench", "Row", "Server", "ServerOptions", "Table", "at_least", "at_most"]
+__all__ += ["free_port", "interleave", "number", "percentile", "processes_of_session", "ratio"]
 
 
 def output_of(*command: str) -> str:

@@ -29,6 +29,8 @@ MODULES = {
 }
 FASTIFY_FILES = ("package.json", "package-lock.json", ".npmrc", "server.mjs")
 LISTEN_SECONDS = 20.0
+SQLALCHEMY, ASYNCPG = "FastAPI, SQLAlchemy", "FastAPI, asyncpg"
+FASTIFY, GO = "Fastify, pg", "Go, pgx"
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def build(bench: Bench) -> list[Peer]:
     folder.mkdir(exist_ok=True)
     python = "/usr/bin/python3"  # Debian's, which has Debian's modules
     return [
-        Peer("FastAPI, SQLAlchemy", (python, str(PEERS / "sqlalchemy_server.py")), 2),
-        Peer("FastAPI, asyncpg", (python, str(PEERS / "asyncpg_server.py")), 2),
-        Peer("Fastify, pg", (shutil.which("node") or "", str(install_fastify(folder))), 1),
-        Peer("Go, pgx", (str(build_go(folder)),), 1),
+        Peer(SQLALCHEMY, (python, str(PEERS / "sqlalchemy_server.py")), 2),
+        Peer(ASYNCPG, (python, str(PEERS / "asyncpg_server.py")), 2),
+        Peer(FASTIFY, (shutil.which("node") or "", str(install_fastify(folder))), 1),
+        Peer(GO, (str(build_go(folder)),), 1),
     ]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -14,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
-from harness import Bench, free_port, percentile
+import support.postgres
+from harness import Bench, percentile
 from load import THREADS, Load
+from support.postgres import program
 
 Command = list[str | Path]
 
-USER = "postgres"  # also of the system: PostgreSQL refuses to run as root
+USER = "postgres"
 DATABASE = "bench"
 SETTINGS = {
     "shared_buffers": "2GB",
@@ -31,80 +31,36 @@ SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",
     "max_connections": "200",
-    "listen_addresses": "127.0.0.1",
+    # What tests do without:
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum_naptime": "60s",
 }
-START_SECONDS = 60.0
-STOP_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 IDLE_POLLS = 10  # in a row, so that a gap between two queries is not taken for the end
 POLL_SECONDS = 0.02
 
 
-def program(name: str) -> Path:
-    """One of PostgreSQL's own programs, of the newest version there is."""
-    versions = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4])
-    )
-    if not versions:
-        raise SystemExit(f"bench/run: no {name}; `tools/deps test` installs PostgreSQL")
-    return versions[-1]
+class Postgres(support.postgres.Postgres):
+    """The tests' server with durability, a database of ours, and data that are there already."""
 
-
-class Postgres:
-    """One running server, reached by its Unix socket."""
-
-    def __init__(self, folder: Path, sockets: Path, port: int) -> None:
-        self.folder = folder
-        self.sockets = sockets
-        self.port = port
-        self.process: subprocess.Popen[bytes] | None = None
+    def make_data(self) -> None:
+        if not (self.data / "PG_VERSION").exists():
+            super().make_data()
 
     @property
     def environment(self) -> dict[str, str]:
-        """What libpq and every other client reads."""
+        """What libpq and every other client reads: the Unix socket."""
         return {
-            "PGHOST": str(self.sockets),
+            "PGHOST": str(self.folder),
             "PGPORT": str(self.port),
             "PGUSER": USER,
             "PGDATABASE": DATABASE,
         }
 
-    @property
-    def url(self) -> str:
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{DATABASE}"
-
-    def start(self) -> None:
-        settings = SETTINGS | {"port": str(self.port), "unix_socket_directories": self.sockets}
-        arguments = [f"--{name}={value}" for name, value in settings.items()]
-        with (self.folder.parent / "postgres.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [program("postgres"), "-D", self.folder, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.sockets,
-                start_new_session=True,  # Ctrl-C is for us, not for it
-                **as_postgres(),
-            )
-        deadline = time.monotonic() + START_SECONDS
-        ready: Command = [program("pg_isready"), "-q", "-h", self.sockets, "-p", str(self.port)]
-        while subprocess.run(ready).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                text = (self.folder.parent / "postgres.log").read_text(errors="replace")
-                raise SystemExit(f"bench/run: PostgreSQL does not start:\n{text[-2000:]}")
-            time.sleep(POLL_SECONDS)
-
-    def stop(self) -> None:
-        """Fast shutdown: open transactions are rolled back, nothing is lost."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        os.kill(self.process.pid, signal.SIGINT)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.kill(self.process.pid, signal.SIGQUIT)
-            self.process.wait(STOP_SECONDS)
+    def socket_url(self) -> str:
+        return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.folder))}&port={self.port}"
 
     def psql(self, *arguments: str | Path, database: str = DATABASE) -> list[str]:
         command: Command = [program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", *arguments]
@@ -179,50 +135,17 @@ class Session:
         return int(self.ask(self.ACTIVE))
 
 
-def as_postgres() -> dict[str, Any]:
-    """Arguments of Popen that make root the user postgres; nobody else needs to change."""
-    return {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
-
-
 @contextmanager
 def running(bench: Bench) -> Iterator[Postgres]:
-    """A server on build/bench/postgres/data, made if it is not there; ended at the end."""
-    folder = bench.work / "postgres" / "data"
-    sockets = Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))  # a socket's path must be short
+    """A server on build/bench/postgres, made if it is not there; ended at the end."""
+    server = Postgres(bench.work / "postgres")
     try:
-        folder.parent.mkdir(exist_ok=True)
-        for path in (folder.parent, sockets):
-            if os.geteuid() == 0:
-                shutil.chown(path, USER, USER)
-        if not (folder / "PG_VERSION").exists():
-            initialize(folder, sockets)
-        server = Postgres(folder, sockets, free_port())
-        server.start()
-        try:
-            if not server.query(
-                f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'", "postgres"
-            ):
-                server.query(f"CREATE DATABASE {DATABASE}", "postgres")
-            yield server
-        finally:
-            server.stop()
+        server.start(**SETTINGS)
+        if not server.query(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'", USER):
+            server.create(DATABASE)
+        yield server
     finally:
-        shutil.rmtree(sockets, ignore_errors=True)
-
-
-def initialize(folder: Path, cwd: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    command: Command = [program("initdb"), "-D", folder, "-U", USER, "-A", "trust"]
-    command += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
-    process = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        **as_postgres(),
-    )
-    if process.returncode != 0:
-        raise SystemExit(f"bench/run: initdb failed:\n{process.stderr.strip()}")
+        server.stop()
 
 
 # ---- pgbench ----

@@ -65,7 +65,7 @@ def made_from(*files: Path) -> str:
 def load_peers_tables(bench: Bench, server: Postgres) -> None:
     """Fills the schema `peers`, unless it is there."""
     schema = PEERS / "schema.sql"
-    stamp = bench.work / "postgres" / "peers-made-by"
+    stamp = server.folder / "peers-made-by"
     if stamp.exists() and stamp.read_text() == made_from(schema):
         return
     database = sqlite_library(bench)
@@ -148,11 +148,13 @@ class Requests:
 
     def script(self, route: str, statement: Path, arguments: tuple[str, ...]) -> Script:
         """The route's requests as pgbench's scripts of a statement. `arguments` are the values of
-        $1, $2, …; of these "?" is what changes from request to request."""
+        $1, $2, …; of these "?" is what changes from request to request. A statement takes a
+        batch as an array, or as JSON where it says so."""
         text = bare(statement)
+        brackets = "[]" if "json" in text else "{}"
         if route in ("batch", "search"):
             values = (
-                ["{" + ",".join(map(str, ids)) + "}" for ids in self.batches]
+                [brackets[0] + ",".join(map(str, ids)) + brackets[1] for ids in self.batches]
                 if route == "batch"
                 else self.searches
             )

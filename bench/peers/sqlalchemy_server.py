@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
-from sqlalchemy import cast, func, literal, literal_column, select
+from sqlalchemy import bindparam, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSON, TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import sessionmaker
@@ -56,6 +56,49 @@ COLUMNS = (
     books.c.metadata,
 )
 
+joined = chunks.join(books, books.c.id == chunks.c.book_id)
+
+
+def content_query() -> Any:
+    return select(*COLUMNS).select_from(joined).where(chunks.c.id == bindparam("id"))
+
+
+def batch_query() -> Any:
+    wanted = (
+        func.unnest(cast(bindparam("ids"), ARRAY(BigInteger)))
+        .table_valued("id", with_ordinality="position", name="wanted")
+        .render_derived()
+    )
+    return (
+        select(*COLUMNS)
+        .select_from(joined.join(wanted, wanted.c.id == chunks.c.id))
+        .order_by(wanted.c.position)
+    )
+
+
+def search_query() -> Any:
+    """The statement of sql/search.sql."""
+    query = func.plainto_tsquery(literal_column("'english'"), bindparam("q", type_=Text))
+    query = query.column_valued("query")
+    score = cast(func.ts_rank_cd(chunks.c.words, query), DOUBLE_PRECISION).label("score")
+    best = (
+        select(chunks.c.id, score, func.count().over().label("total"))
+        .where(chunks.c.words.op("@@")(query))
+        .order_by(score.desc(), chunks.c.id)
+        .limit(PAGE_SIZE)
+        .cte("best")
+    )
+    return (
+        select(*COLUMNS, best.c.score, best.c.total)
+        .select_from(joined.join(best, best.c.id == chunks.c.id))
+        .order_by(best.c.score.desc(), chunks.c.id)
+    )
+
+
+# Built once: building them anew takes about as long as running them.
+CONTENT, BATCH, SEARCH = content_query(), batch_query(), search_query()
+HEALTH = select(1)
+
 app = FastAPI()
 engine = create_async_engine(
     "postgresql+asyncpg://",  # PGHOST, PGPORT …
@@ -64,60 +107,29 @@ engine = create_async_engine(
     pool_pre_ping=True,
 )
 Session = sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
-joined = chunks.join(books, books.c.id == chunks.c.book_id)
 
 
 @app.get("/api/content/{id}")
 async def content(id: int) -> JSONResponse:
     async with Session() as session:
-        result = await session.execute(
-            select(*COLUMNS).select_from(joined).where(chunks.c.id == id)
-        )
-        row = result.one_or_none()
+        row = (await session.execute(CONTENT, {"id": id})).mappings().one_or_none()
     return JSONResponse(dict(row)) if row else JSONResponse({"error": "Not Found"}, 404)
 
 
 @app.post("/api/content/batch")
 async def batch(body: Batch) -> JSONResponse:
-    wanted = (
-        func.unnest(cast(literal(body.ids), ARRAY(BigInteger)))
-        .table_valued("id", with_ordinality="position", name="wanted")
-        .render_derived()
-    )
-    query = (
-        select(*COLUMNS)
-        .select_from(joined.join(wanted, wanted.c.id == chunks.c.id))
-        .order_by(wanted.c.position)
-    )
     async with Session() as session:
-        items = [dict(row) for row in await session.execute(query)]
+        found = await session.execute(BATCH, {"ids": body.ids})
+        items = [dict(row) for row in found.mappings()]
     left = missing(body.ids, [item["id"] for item in items])
     return JSONResponse({"items": items, "missing": left})
 
 
-def best_of(q: str) -> Any:
-    """What sql/search.sql has under that name."""
-    query = func.plainto_tsquery(literal_column("'english'"), q).column_valued("query")
-    score = cast(func.ts_rank_cd(chunks.c.words, query), DOUBLE_PRECISION).label("score")
-    return (
-        select(chunks.c.id, score, func.count().over().label("total"))
-        .where(chunks.c.words.op("@@")(query))
-        .order_by(score.desc(), chunks.c.id)
-        .limit(PAGE_SIZE)
-        .cte("best")
-    )
-
-
 @app.get("/api/search")
 async def search(q: str) -> JSONResponse:
-    best = best_of(q)
-    query = (
-        select(*COLUMNS, best.c.score, best.c.total)
-        .select_from(joined.join(best, best.c.id == chunks.c.id))
-        .order_by(best.c.score.desc(), chunks.c.id)
-    )
     async with Session() as session:
-        results = [dict(row) for row in await session.execute(query)]
+        found = await session.execute(SEARCH, {"q": q})
+        results = [dict(row) for row in found.mappings()]
     total = [result.pop("total") for result in results][0] if results else 0
     return JSONResponse(
         {
@@ -136,7 +148,7 @@ async def search(q: str) -> JSONResponse:
 @app.get("/api/health")
 async def health() -> JSONResponse:
     async with Session() as session:
-        await session.execute(select(1))
+        await session.execute(HEALTH)
     return JSONResponse({"status": "ok"})
 
 
