@@ -130,8 +130,8 @@ static int count_steps(struct bh_sqlite_session *const session, void *const argu
     (void)session;
     (void)reterr;
     const uint64_t until_us = bh_time_now_us() + *(const uint64_t *)argument;
-    while (bh_time_now_us() < until_us)
-        continue;
+    while (bh_time_now_us() < until_us) {
+    }
     return 0;
 }
 
@@ -357,11 +357,13 @@ static void test_repeats_are_found(void **const state)
 
 /* ---- Bounds ---- */
 
-static void *texts_of_one_shape(void *const argument)
+static char shapes[10000][48];
+
+static void *run_all_shapes(void *const argument)
 {
-    const char(*const texts)[48] = argument;
+    (void)argument;
     for (int i = 0; i < 10000; i++)
-        record("shapes", texts[i], 1);
+        record("shapes", shapes[i], 1);
     return NULL;
 }
 
@@ -369,12 +371,11 @@ static void *texts_of_one_shape(void *const argument)
 static void test_the_table_is_bounded(void **const state)
 {
     (void)state;
-    static char texts[10000][48];
     for (int i = 0; i < 10000; i++)
-        snprintf(texts[i], sizeof(texts[i]), "SELECT a%d FROM t", i);
+        snprintf(shapes[i], sizeof(shapes[i]), "SELECT a%d FROM t", i);
     pthread_t threads[4];
     for (size_t i = 0; i < BH_COUNT_OF(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, texts_of_one_shape, texts), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, run_all_shapes, NULL), 0);
     for (size_t i = 0; i < BH_COUNT_OF(threads); i++)
         pthread_join(threads[i], NULL);
     static struct bh_trace_row rows[BH_TRACE_ROWS_MAX];
