@@ -48,10 +48,14 @@ def ingest(bench: Bench, database: Path, files: list[Path]) -> Ingest:
         stderr=log,
     )
     own, child = 0, 0
-    while process.poll() is None:
-        own = max(own, peak_bytes(process.pid))
-        child = max([child, *map(peak_bytes, children(process.pid))])
-        time.sleep(SAMPLE_SECONDS)
+    try:
+        while process.poll() is None:
+            own = max(own, peak_bytes(process.pid))
+            child = max([child, *map(peak_bytes, children(process.pid))])
+            time.sleep(SAMPLE_SECONDS)
+    finally:
+        process.kill()  # when the bench itself is ended; nothing happens to one that has ended
+        process.wait()
     seconds = time.monotonic() - start
     if process.returncode != 0:
         raise RuntimeError((bench.work / "ingest.log").read_text(errors="replace")[-2000:])

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+Command = list[str | Path]
 START_SECONDS = 30.0
 SETTINGS = """
 listen_addresses = '127.0.0.1'
@@ -81,11 +82,9 @@ class Postgres:
             self.make_data()
 
     def make_data(self) -> None:
-        command = [program("initdb"), "-D", self.data, "-U", "postgres", "-A", "trust"]
-        options = ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
-        subprocess.run(
-            [*command, *options], check=True, stdout=subprocess.DEVNULL, preexec_fn=self.become
-        )
+        command: Command = [program("initdb"), "-D", self.data, "-U", "postgres", "-A", "trust"]
+        command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=self.become)
         with (self.data / "postgresql.conf").open("a") as configuration:
             configuration.write(SETTINGS)
 
@@ -93,12 +92,10 @@ class Postgres:
         """Starts the server and waits until it takes connections."""
         options = [f"-c{name}={value}" for name, value in settings.items()]
         with (self.folder / "log").open("ab") as log:
+            command: Command = [program("postgres"), "-D", self.data]
+            command += ["-p", str(self.port), "-k", self.folder, *options]
             self.process = subprocess.Popen(
-                [
-                    program("postgres"),
-                    *("-D", self.data, "-p", str(self.port), "-k", self.folder),
-                    *options,
-                ],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -112,7 +109,7 @@ class Postgres:
             time.sleep(0.02)
 
     def is_ready(self) -> bool:
-        command = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command: Command = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command).returncode == 0
 
     def url(self, database: str = "postgres") -> str:
@@ -120,12 +117,9 @@ class Postgres:
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Runs it in psql; returns the rows, a line each, columns parted by |."""
+        command: Command = [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement]
         result = subprocess.run(
-            [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement]
-            + [self.url(database)],
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [*command, self.url(database)], capture_output=True, text=True, timeout=60
         )
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
