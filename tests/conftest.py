@@ -17,6 +17,7 @@ import pytest
 
 from support.epub import EpubWriter
 from support.http import JsonClient, RawHttp
+from support.postgres import Postgres, server_folder
 from support.process import CommandResult, run_command
 from support.server import Server, ServerOptions
 
@@ -52,6 +53,23 @@ def tomehub_binary(build_dir: Path) -> Path:
     path = build_dir / "services" / "tomehub" / "tomehub"
     assert path.exists(), f"{path} was not built"
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[Path]:
+    """A data folder, made once and copied for each server."""
+    with server_folder() as folder:
+        yield Postgres(folder / "server").data
+
+
+@pytest.fixture
+def postgres(postgres_template: Path) -> Iterator[Postgres]:
+    """A running PostgreSQL server of the test's own."""
+    with server_folder() as folder:
+        server = Postgres(folder / "server", postgres_template)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 Command = list[str | Path]
@@ -25,7 +26,6 @@ START_SECONDS = 30.0
 SETTINGS = """
 listen_addresses = '127.0.0.1'
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 shared_buffers = 64MB
 max_connections = 100
@@ -62,6 +62,14 @@ def demote() -> tuple[Callable[[], None] | None, int | None]:
         os.setuid(user.pw_uid)
 
     return become, user.pw_uid
+
+
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A temporary folder that the server's user may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 class Postgres:
@@ -129,6 +137,12 @@ class Postgres:
         self.sql(f'CREATE DATABASE "{database}"')
         return self.url(database)
 
+    def require_password(self, role: str) -> None:
+        """From now on this role has to tell one."""
+        path = self.data / "pg_hba.conf"
+        path.write_text(f"host all {role} all scram-sha-256\n" + path.read_text())
+        self.sql("SELECT pg_reload_conf()")
+
     def log(self) -> str:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -167,9 +181,8 @@ class Postgres:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="test-postgres-") as folder:
-        os.chmod(folder, 0o755)
-        server = Postgres(Path(folder) / "server")
+    with server_folder() as folder:
+        server = Postgres(folder / "server")
         server.start()
         try:
             environment = {**os.environ, "TEST_POSTGRES_URL": server.url()}

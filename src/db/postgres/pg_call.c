@@ -8,7 +8,7 @@
 
 #include "bulkhead/base/assert.h"
 
-#define ATTEMPTS_MAX 2 /* a statement refused for its preparation is prepared anew once */
+#define ATTEMPTS_MAX 3 /* a statement refused for its preparation is prepared anew */
 
 void bh_pg_call_init(struct bh_pg_call *const call, const struct bh_statement *const statement,
                      const struct bh_db_value *const parameters, const size_t parameter_count,

@@ -7,9 +7,17 @@
 #pragma once
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 
 #include "bulkhead/db/postgres.h"
 #include "bulkhead/loop/worker.h"
+
+/* What the pools of one host share, so that together they do not knock too often while it is down.
+ * Any thread. */
+struct bh_pg_host {
+    atomic_bool is_failing;              /* the last attempt was in vain */
+    atomic_uint_least64_t next_knock_us; /* no attempt before this while it is failing */
+};
 
 struct bh_pg_config {
     enum bh_db_lane lane;
@@ -19,6 +27,8 @@ struct bh_pg_config {
     char where[160];                     /* "localhost:5432/library": never a password */
     const struct bh_db_options *options; /* copied by the driver; lives as long */
     struct bh_worker_pool *connectors, *cancelers;
+    struct bh_pg_host *host;
+    atomic_uint *versions; /* of the statements' preparations, by index; shared by the pools */
 };
 
 /* Reads the URL and adds what this runtime wants. BH_EINVAL: the URL is malformed; the message

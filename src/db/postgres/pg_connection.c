@@ -103,14 +103,16 @@ int bh_pg_connection_lost_error(const struct bh_pg_connection *const connection,
 
 /* ---- Results ---- */
 
-/* The preparation is gone, or will be: the next use makes another under another name. */
-static void forget_preparation(const struct bh_pg_request *const request)
+/* The next use makes another under another name. What has become stale here is so on every
+ * connection: none of them need find that out by itself. */
+static void forget_preparation(const struct bh_pg_connection *const connection,
+                               const struct bh_pg_request *const request)
 {
-    struct bh_pg_prepared *const slot = request->slot;
-    if (slot && slot->is_prepared && slot->version == request->version) {
-        slot->is_prepared = false;
-        slot->version++;
-    }
+    if (!request->slot)
+        return;
+    unsigned version = request->version;
+    atomic_compare_exchange_strong(&connection->config->versions[request->statement->index],
+                                   &version, version + 1);
 }
 
 static void take_error(struct bh_pg_connection *const connection,
@@ -122,7 +124,7 @@ static void take_error(struct bh_pg_connection *const connection,
     request->has_failed = true;
     const bool is_stale = bh_pg_error_is_stale(result);
     if (is_stale || (request->prepares && request->commands == 0))
-        forget_preparation(request);
+        forget_preparation(connection, request);
     if (request->call) {
         if (!request->call->code) {
             request->call->is_stale = is_stale;
@@ -349,9 +351,10 @@ static bool send_all(struct bh_pg_connection *const connection, struct bh_pg_req
     char name[STATEMENT_NAME_SIZE] = "";
     struct bh_pg_prepared *const slot = request->slot;
     if (slot) {
+        request->version = atomic_load(&connection->config->versions[call->statement->index]);
+        request->prepares = !slot->is_prepared || slot->version != request->version;
+        slot->version = request->version;
         snprintf(name, sizeof(name), "s%u_%u", call->statement->index, slot->version);
-        request->version = slot->version;
-        request->prepares = !slot->is_prepared;
         if (request->prepares &&
             PQsendPrepare(connection->pg, name, call->statement->postgres, 0, NULL) != 1)
             return false;

@@ -53,7 +53,7 @@ struct bh_pg_request {
 };
 
 struct bh_pg_prepared {
-    unsigned version; /* part of its name; counted up when the server refuses it */
+    unsigned version; /* part of its name; another one is due when the config's differs */
     bool is_prepared;
 };
 

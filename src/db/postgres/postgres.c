@@ -36,6 +36,8 @@ struct database {
     BH_MAGIC_FIELD;
     struct bh_db_options options;
     struct bh_postgres_options postgres;
+    struct bh_pg_host host;
+    atomic_uint *versions;
     struct bh_pg_config configs[2]; /* by enum bh_db_lane */
     struct bh_pg_shards shards;
     struct bh_pg_home home;
@@ -95,8 +97,14 @@ static void database_close(struct bh_db *const db)
     bh_worker_pool_destroy(database->configs[BH_DB_READ].cancelers);
     for (int lane = 0; lane < 2; lane++)
         bh_pg_config_fini(&database->configs[lane]);
+    free(database->versions);
     database->magic = 0;
     free(database);
+}
+
+static unsigned least(const unsigned a, const unsigned b)
+{
+    return a < b ? a : b;
 }
 
 static void set_default(unsigned *const value, const unsigned default_value)
@@ -116,9 +124,9 @@ static void set_defaults(struct bh_postgres_options *const options)
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     set_default(&options->loops, cores > 0 ? (unsigned)cores : 1);
     set_default(&options->read_maximum, READ_CONNECTIONS);
-    set_default(&options->read_minimum, READ_CONNECTIONS_MIN);
+    set_default(&options->read_minimum, least(READ_CONNECTIONS_MIN, options->read_maximum));
     set_default(&options->write_maximum, WRITE_CONNECTIONS);
-    set_default(&options->write_minimum, WRITE_CONNECTIONS_MIN);
+    set_default(&options->write_minimum, least(WRITE_CONNECTIONS_MIN, options->write_maximum));
     set_default_us(&options->connect_timeout_us, 10 * BH_SECOND_US);
     set_default_us(&options->statement_timeout_us, 30 * BH_SECOND_US);
     set_default_us(&options->lifetime_us, 3600 * BH_SECOND_US);
@@ -129,6 +137,7 @@ static void set_defaults(struct bh_postgres_options *const options)
 static int start_workers(struct database *const database, struct bh_error *const reterr)
 {
     struct bh_worker_pool *connectors = NULL, *cancelers = NULL;
+    database->versions = calloc(database->options.statement_count + 1, sizeof(*database->versions));
     int code = bh_worker_pool_create("pg-connect", CONNECTOR_THREADS, WORKER_QUEUE_MAX,
                                      &connectors);
     if (!code)
@@ -136,7 +145,11 @@ static int start_workers(struct database *const database, struct bh_error *const
     for (int lane = 0; lane < 2; lane++) {
         database->configs[lane].connectors = connectors;
         database->configs[lane].cancelers = cancelers;
+        database->configs[lane].host = &database->host;
+        database->configs[lane].versions = database->versions;
     }
+    if (!code && !database->versions)
+        code = BH_ENOMEM;
     if (!code)
         code = bh_pg_home_start(&database->home);
     return code ? bh_error_set(reterr, code, "no threads for the database's connections") : 0;

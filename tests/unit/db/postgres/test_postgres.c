@@ -419,7 +419,7 @@ static void nobody_waits_for_a_slow_statement(void *const argument)
         wait_for_running(test, 1);
         bh_fiber_cancel(sleeper.fiber);
         const uint64_t stopped_ms = wait_for_running(test, 0);
-        assert_true(stopped_ms <= 100);
+        assert_true(stopped_ms <= 1000); /* some ms where nothing else runs */
         assert_true(sleeper.has_ended);
         assert_int_equal(sleeper.result, BH_ECANCELED);
     }
