@@ -417,3 +417,30 @@ def test_a_reader_that_leaves_ends_it(tomehub_binary: Path, tmp_path: Path) -> N
     os.read(reader, 1)
     os.close(reader)
     assert process.wait(timeout=30) in (4, -signal.SIGPIPE)
+
+
+def test_the_extractor_is_a_program_of_its_own(tomehub_binary: Path, tmp_path: Path) -> None:
+    """It says what `tomehub extract` says, without the database and the server in it."""
+    extractor = tomehub_binary.parent / "tomehub-extract"
+    path = tmp_path / "story.txt"
+    path.write_text("The band was speckled.\n\nIt moved.")
+    line = 'exec "$0" extract --kind text 3<"$1"'
+    outputs = [
+        subprocess.run(["sh", "-c", line, program, path], capture_output=True, check=True).stdout
+        for program in (tomehub_binary, extractor)
+    ]
+    assert outputs[0] == outputs[1] and b"speckled" in outputs[0]
+    libraries = subprocess.run(["ldd", str(extractor)], capture_output=True, text=True).stdout
+    assert "libxml2" in libraries
+    assert "libsqlite3" not in libraries and "libcrypto" not in libraries
+
+
+def test_without_it_the_program_reads_by_itself(tomehub_binary: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone" / "tomehub"
+    alone.parent.mkdir()
+    shutil.copy(tomehub_binary.resolve(), alone)
+    (tmp_path / "story.txt").write_text("The band was speckled.")
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:{tmp_path}/library.db"}
+    command = [str(alone), "ingest", str(tmp_path / "story.txt")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "added" in done.stdout

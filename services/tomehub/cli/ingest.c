@@ -217,7 +217,8 @@ static void ingest_all(void *const argument)
         tome_cli_error(run->command, "%s", error.message);
         run->broken = true;
     }
-    const unsigned wanted = tome_ingest_jobs_maximum(run->ingest) + 1; /* one ahead, hashing */
+    /* As many ahead, hashed and in the queue. */
+    const unsigned wanted = 2 * tome_ingest_jobs_maximum(run->ingest);
     for (unsigned i = 0; result == 0 && i < wanted; i++) {
         run->fibers++;
         result = bh_fiber_spawn(run->loop, take_files, run);

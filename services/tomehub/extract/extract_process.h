@@ -21,8 +21,8 @@
 struct tome_extract_options {
     enum tome_source source;     /* AUTO: the content decides */
     struct bh_str file_name;     /* its extension helps to tell text from Markdown; may be empty */
-    const char *executable;      /* NULL: this program; else one whose `extract` is
-                                  * tome_extract_main() */
+    const char *executable;      /* NULL: tomehub-extract beside this program, or this program; else
+                                  * one whose `extract` is tome_extract_main() */
     uint64_t text_limit_bytes;   /* 0: 1 GiB */
     uint64_t memory_limit_bytes; /* 0: 1 GiB of address space */
     unsigned cpu_limit_s;        /* 0: 120 s, for each of its processes */

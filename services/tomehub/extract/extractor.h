@@ -1,5 +1,6 @@
 /*
- * The extractor: `tomehub extract`, a process of its own that reads one file inside the sandbox.
+ * The extractor: `tomehub-extract` (or `tomehub extract`, the same), a process of its own that
+ * reads one file inside the sandbox.
  *
  * The file is descriptor 3, open for reading; it never sees a path. Frames (frame.h) go to standard
  * output. Arguments: --kind auto|epub|pdf|html|markdown|text, --name FILE-NAME (for its extension),

@@ -205,24 +205,18 @@ void tome_reader_give(struct tome_ingest_worker *const worker)
     tome_event_raise(&ingest->queue_changed);
 }
 
-/* True: this worker has a reader and goes for one job of the queue. */
-static bool take_queued(struct tome_ingest_worker *const worker)
+/* True: the caller goes for one job of the queue. */
+static bool take_queued(struct tome_ingest *const ingest)
 {
-    struct tome_ingest *const ingest = worker->ingest;
     if (atomic_load(&ingest->draining) && !tome_ingest_is_waited_for(ingest))
-        return false;
-    struct tome_reader *const reader = free_reader(ingest);
-    if (reader == NULL)
         return false;
     pthread_mutex_lock(&ingest->mutex);
     const bool taken = ingest->queued > 0;
     ingest->queued -= taken;
     pthread_mutex_unlock(&ingest->mutex);
-    if (!taken)
-        return false;
-    bh_metrics_add(ingest->metrics.queue, -1);
-    take_reader(worker, reader);
-    return true;
+    if (taken)
+        bh_metrics_add(ingest->metrics.queue, -1);
+    return taken;
 }
 
 int tome_ingest_submit(struct tome_ingest *const ingest, struct tome_submission *const submission,
@@ -350,7 +344,7 @@ static void work(void *const argument)
     struct tome_ingest *const ingest = worker->ingest;
     while (!atomic_load(&ingest->stopping)) {
         const uint64_t seen = tome_event_count(&ingest->queue_changed);
-        if (!take_queued(worker)) {
+        if (!take_queued(ingest)) {
             (void)!tome_event_wait(&ingest->queue_changed, seen, BH_NEVER_US);
         } else if (!work_once(worker)) {
             (void)!tome_ingest_pause(ingest, RETRY_US);

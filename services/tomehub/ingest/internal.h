@@ -14,7 +14,7 @@
 
 #define TOME_INGEST_READERS_MAX 64
 /* Jobs in hand for each reader: while the last batch of one is written, the next is read. */
-#define TOME_INGEST_JOBS_PER_READER 3
+#define TOME_INGEST_JOBS_PER_READER 4
 #define TOME_INGEST_WORKERS_MAX (TOME_INGEST_READERS_MAX * TOME_INGEST_JOBS_PER_READER)
 
 /* What is finer than the database: guarded by the ingest's mutex. */

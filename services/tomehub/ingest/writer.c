@@ -94,6 +94,9 @@ static void write_all(void *const argument)
     while (!bh_list_is_empty(&writer->waiting)) {
         take_group(writer, &group);
         write_group(writer, &group);
+        /* Whom this has set free claim their next jobs before the database is held again, or the
+         * readers would be idle meanwhile. */
+        bh_fiber_yield();
     }
     writer->is_running = false;
 }

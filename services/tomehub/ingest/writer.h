@@ -15,9 +15,9 @@
 #include "bulkhead/base/list.h"
 #include "library/intake.h"
 
-/* Chunks in one transaction (a single batch is always written): some 80 ms, which is what other
+/* Chunks in one transaction (a single batch is always written): some 40 ms, which is what other
  * writers wait for at most. */
-#define TOME_WRITER_CHUNKS 1024
+#define TOME_WRITER_CHUNKS 512
 
 struct tome_writer {
     struct bh_db *db;               /* private, like the rest: borrowed */

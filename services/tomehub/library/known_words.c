@@ -7,11 +7,12 @@
 #include "bulkhead/base/assert.h"
 
 #define KNOWN_MAGIC UINT32_C(0x746f6d4b)
-#define SLOTS 131072 /* a power of two */
+#define SETS 32768 /* a power of two */
+#define WAYS 4     /* keys of a set, the newest first */
 
 struct tome_known_words {
     BH_MAGIC_FIELD;
-    uint64_t keys[SLOTS]; /* 0: empty */
+    uint64_t keys[SETS][WAYS]; /* 0: empty */
 };
 
 int tome_known_words_create(struct tome_known_words **const ret_known)
@@ -39,10 +40,12 @@ bool tome_known_words_meet(struct tome_known_words *const known, const int64_t o
     bh_magic_check(known, KNOWN_MAGIC);
     const uint64_t parts[] = { (uint64_t)owner_id, (uint64_t)generation, hash };
     const uint64_t key = XXH3_64bits(parts, sizeof(parts)) | 1;
-    uint64_t *const slot = &known->keys[key >> 1 & (SLOTS - 1)];
-    if (*slot == key)
-        return true;
-    *slot = key;
+    uint64_t *const set = known->keys[key >> 1 & (SETS - 1)];
+    for (size_t i = 0; i < WAYS; i++)
+        if (set[i] == key)
+            return true;
+    memmove(&set[1], &set[0], (WAYS - 1) * sizeof(set[0]));
+    set[0] = key;
     return false;
 }
 

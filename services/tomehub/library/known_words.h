@@ -2,7 +2,7 @@
  * Which words the vocabulary holds already, so that a book's words, nearly all of them known, need
  * not be inserted again to find that out.
  *
- * Model: a direct-mapped cache of 64-bit keys. A key stands for a word, its owner and the
+ * Model: a cache of 64-bit keys, four to a set. A key stands for a word, its owner and the
  * generation of the owner's vocabulary, which rises whenever words are removed, whichever process
  * does it: then no key of before is met any more. A key that is not there costs an insert that does
  * nothing. (That two words share a key leaves one out of the vocabulary, which serves spelling
