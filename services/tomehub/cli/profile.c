@@ -91,7 +91,7 @@ static int watch(const struct tome_fetch_address *const address, const uint64_t 
         if (past_us >= duration_us)
             break;
         tome_progress_draw(&progress, past_us / BH_SECOND_US, duration_us / BH_SECOND_US, 0,
-                           "seconds; Ctrl-C shows what there is");
+                           "seconds (Ctrl-C ends it)");
         const uint64_t left_us = duration_us - past_us;
         const uint64_t pause_us = left_us < TICK_US ? left_us : TICK_US;
         const struct timespec pause = { .tv_nsec = (long)pause_us * 1000 };

@@ -30,6 +30,9 @@ static void defaults_are_valid(void **const state)
     assert_int_equal(settings.max_upload_mb, 200);
     assert_int_equal(settings.shutdown_timeout_us, 30 * 1000000);
     assert_true(settings.access_log);
+    assert_int_equal(settings.access_log_sample, 100);
+    assert_int_equal(settings.slow_query_us, 1000000);
+    assert_int_equal(settings.query_repeat_limit, 10);
     assert_int_equal(tome_settings_log_level(&settings), BH_LOG_INFO);
     assert_int_equal(tome_settings_log_format(&settings), BH_LOG_AUTO);
     bh_settings_origin_destroy(origin);
