@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from support.epub import EpubWriter
+from support.database import Database, SqliteDatabase
 from support.http import JsonClient, RawHttp
 from support.postgres import Postgres, server_folder
 from support.process import CommandResult, run_command
@@ -80,8 +81,23 @@ def library_dir(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def database() -> Database:
+    """Where libraries are kept. The integration tests run once on SQLite, once on PostgreSQL."""
+    return SqliteDatabase()
+
+
 @pytest.fixture
-def start_tomehub(tomehub_binary: Path, library_dir: Path) -> Iterator[Callable[..., Server]]:
+def library_settings(database: Database, library_dir: Path) -> Iterator[dict[str, str]]:
+    """The settings by which programs find the test's library."""
+    with database.library(library_dir) as settings:
+        yield settings
+
+
+@pytest.fixture
+def start_tomehub(
+    tomehub_binary: Path, library_dir: Path, library_settings: dict[str, str]
+) -> Iterator[Callable[..., Server]]:
     """Starts servers: `start_tomehub(LOG_LEVEL="debug", ready=False)`.
 
     Keyword arguments in capitals are settings, the others fields of ServerOptions. Each server
@@ -91,7 +107,8 @@ def start_tomehub(tomehub_binary: Path, library_dir: Path) -> Iterator[Callable[
     servers: list[Server] = []
 
     def start(**keywords: object) -> Server:
-        settings = {name: str(value) for name, value in keywords.items() if name.isupper()}
+        given = {name: str(value) for name, value in keywords.items() if name.isupper()}
+        settings = library_settings | given
         others: Any = {name: value for name, value in keywords.items() if not name.isupper()}
         options = ServerOptions(tomehub_binary, library_dir, settings, **others)
         server = Server(options)
@@ -143,15 +160,17 @@ def corpus_epub() -> Path:
 
 
 @pytest.fixture
-def command(tomehub_binary: Path, library_dir: Path) -> Callable[..., CommandResult]:
+def command(
+    tomehub_binary: Path, library_dir: Path, library_settings: dict[str, str]
+) -> Callable[..., CommandResult]:
     """Runs `tomehub` on the test's library: `command("search", "word", LOG_LEVEL="debug")`.
 
     Keyword arguments in capitals are settings; `timeout` (seconds) and `stdin` (bytes) are options.
     """
 
     def run(*arguments: object, **keywords: object) -> CommandResult:
-        settings = {"DATABASE_URL": f"sqlite:{library_dir / 'library.db'}"}
-        settings |= {name: str(value) for name, value in keywords.items() if name.isupper()}
+        given = {name: str(value) for name, value in keywords.items() if name.isupper()}
+        settings = library_settings | given
         others: Any = {name: value for name, value in keywords.items() if not name.isupper()}
         return run_command(tomehub_binary, library_dir, arguments, settings, **others)
 

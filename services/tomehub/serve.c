@@ -70,16 +70,19 @@ static struct bh_lifecycle_options options_of(const struct tome_settings *const 
 int tome_serve_create_ingest(const struct tome_settings *const settings, struct bh_db *const db,
                              struct tome_ingest **const ret_ingest, struct bh_error *const reterr)
 {
+    const bool is_postgres = tome_settings_is_postgres(settings);
     char database_path[PATH_MAX], data_dir[PATH_MAX];
-    int result = tome_settings_database_path(settings, database_path, sizeof(database_path),
-                                             reterr);
+    int result = is_postgres ? 0
+                             : tome_settings_database_path(settings, database_path,
+                                                           sizeof(database_path), reterr);
     if (result == 0)
         result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
     if (result != 0)
         return result;
     const struct tome_ingest_options options = {
         .db = db,
-        .database_path = database_path,
+        .database_path = is_postgres ? NULL : database_path,
+        .database_url = settings->database_url,
         .data_dir = data_dir,
         .workers = (unsigned)settings->ingest_workers,
         .upload_maximum = (uint64_t)settings->max_upload_mb << 20,
@@ -100,6 +103,8 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
     if (result == 0)
         result = tome_open(settings, TOME_OPEN_CHECKED, NULL, &service.db, reterr);
     if (result == 0)
+        result = tome_searcher_create(service.db, &service.searcher, reterr);
+    if (result == 0)
         result = tome_serve_create_ingest(settings, service.db, &service.ingest, reterr);
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
@@ -114,6 +119,7 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
     bh_router_destroy(router);
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);
+    tome_searcher_destroy(service.searcher);
     bh_db_close(service.db);
     return result;
 }

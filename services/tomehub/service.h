@@ -5,11 +5,13 @@
 #include "bulkhead/http/static.h"
 #include "bulkhead/runtime/health.h"
 #include "ingest/ingest.h"
+#include "library/search.h"
 #include "settings.h"
 
 struct tome_service {
     const struct tome_settings *settings;
     struct bh_db *db;
+    struct tome_searcher *searcher;
     struct tome_ingest *ingest;
     struct bh_health *health;
 };

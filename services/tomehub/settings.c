@@ -32,7 +32,9 @@ const struct bh_setting tome_settings_table[] = {
     { .name = "DATA_DIR",
       .type = BH_SETTING_TEXT,
       .default_value = "",
-      .help = "Folder of uploads in progress; by default <database file>.uploads.",
+      .help = "Folder of uploads in progress; by default <database file>.uploads, with PostgreSQL "
+              "tomehub.uploads. Servers on one database that shall take over each other's uploads "
+              "share it.",
       FIELD(data_dir) },
     { .name = "LOOPS",
       .type = BH_SETTING_INT,
@@ -313,6 +315,13 @@ static int absolute_path(const char *const path, const char *const suffix, char 
     return 0;
 }
 
+bool tome_settings_is_postgres(const struct tome_settings *const settings)
+{
+    const struct bh_str url = bh_str_from(settings->database_url);
+    return bh_str_starts_with(url, BH_STR("postgresql:")) ||
+           bh_str_starts_with(url, BH_STR("postgres:"));
+}
+
 int tome_settings_database_path(const struct tome_settings *const settings, char *const buffer,
                                 const size_t size, struct bh_error *const reterr)
 {
@@ -320,7 +329,8 @@ int tome_settings_database_path(const struct tome_settings *const settings, char
     const char *const url = settings->database_url;
     if (strncmp(url, scheme, sizeof(scheme) - 1) != 0 || url[sizeof(scheme) - 1] == '\0')
         return bh_error_set(reterr, BH_EINVAL,
-                            "DATABASE_URL takes sqlite:PATH, such as sqlite:library.db");
+                            "DATABASE_URL takes sqlite:PATH, such as sqlite:library.db, or "
+                            "postgresql://USER@HOST:PORT/DATABASE");
     return absolute_path(url + sizeof(scheme) - 1, "", buffer, size, reterr);
 }
 
@@ -329,6 +339,8 @@ int tome_settings_data_dir(const struct tome_settings *const settings, char *con
 {
     if (settings->data_dir[0] != '\0')
         return absolute_path(settings->data_dir, "", buffer, size, reterr);
+    if (tome_settings_is_postgres(settings))
+        return absolute_path("tomehub.uploads", "", buffer, size, reterr);
     char database[PATH_MAX] = "";
     const int error = tome_settings_database_path(settings, database, sizeof(database), reterr);
     return error != 0 ? error : absolute_path(database, ".uploads", buffer, size, reterr);

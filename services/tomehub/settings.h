@@ -60,12 +60,16 @@ int tome_settings_load(struct tome_settings *ret_settings, struct bh_settings_or
 /* Whether only this machine can reach the configured HOST: "localhost", 127.0.0.0/8 or ::1. */
 bool tome_settings_is_loopback(const struct tome_settings *settings);
 
+/* Whether DATABASE_URL names a PostgreSQL database. */
+bool tome_settings_is_postgres(const struct tome_settings *settings);
+
 /* The database's file as an absolute path into `buffer`. BH_EINVAL: DATABASE_URL is not
  * "sqlite:PATH" or too long. */
 int tome_settings_database_path(const struct tome_settings *settings, char *buffer, size_t size,
                                 struct bh_error *reterr) BH_MUST_CHECK;
 
-/* The folder of uploads in progress as an absolute path: DATA_DIR, else "<database>.uploads". */
+/* The folder of uploads in progress as an absolute path: DATA_DIR, else "<database>.uploads",
+ * with PostgreSQL "tomehub.uploads" in the working directory. */
 int tome_settings_data_dir(const struct tome_settings *settings, char *buffer, size_t size,
                            struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of single layers: the HTTP layer's own test server."""
+"""Fixtures of the integration tests: each database in turn, the HTTP layer's own test server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,45 @@ from pathlib import Path
 
 import pytest
 
+from support.database import Database, PostgresDatabase, SqliteDatabase
 from support.http import RawHttp
+from support.postgres import Postgres
 from support.server import Server, ServerOptions
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of the session's own, started when the first test wants it."""
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o011)  # its own user must get there
+    server = Postgres(folder / "server")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """Tests of the service run on both databases; `@pytest.mark.sqlite`: on SQLite alone."""
+    if request.param == "sqlite":
+        return SqliteDatabase()
+    return PostgresDatabase(request.getfixturevalue("postgres_server"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out of PostgreSQL's round what is about SQLite's file."""
+
+    def is_left_out(item: pytest.Item) -> bool:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return bool(item.get_closest_marker("sqlite")) and parameters.get("database") != "sqlite"
+
+    left_out = [item for item in items if is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_left_out(item)]
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def test_help_of_all(command: Command) -> None:
     assert command().status == 2
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_each(command: Command, name: str) -> None:
     for option in ("--help", "-h"):
@@ -51,6 +52,7 @@ def test_help_of_each(command: Command, name: str) -> None:
         assert max(map(len, result.stdout.splitlines())) <= 100
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
@@ -87,6 +89,7 @@ def test_version(command: Command) -> None:
     assert command("--version").stdout == command("version").stdout
 
 
+@pytest.mark.sqlite
 def test_settings_files_are_those_of_the_table(command: Command, root: Path) -> None:
     """`tomehub config --example > .env.example` and `--reference` mend a failure."""
     assert command("config", "--example").stdout == (root / ".env.example").read_text()
@@ -94,6 +97,7 @@ def test_settings_files_are_those_of_the_table(command: Command, root: Path) -> 
     assert command("config", "--reference").stdout == reference
 
 
+@pytest.mark.sqlite
 def test_config_tells_where_from(command: Command, library_dir: Path) -> None:
     (library_dir / ".env").write_text("INGEST_WORKERS=3\n")
     lines = command("config", PORT=7000).stdout.splitlines()
@@ -102,6 +106,7 @@ def test_config_tells_where_from(command: Command, library_dir: Path) -> None:
     assert any(re.match(r"HOST=127.0.0.1 +# default", line) for line in lines)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "setting",
     [
@@ -230,6 +235,7 @@ def test_a_file_that_is_too_large(command: Command, tmp_path: Path) -> None:
     assert result.status == 1 and "MAX_UPLOAD_MB" in result.stdout
 
 
+@pytest.mark.sqlite
 def test_progress_on_a_terminal(tomehub_binary: Path, library_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     path.write_text(text_of("progressive", 30000))
@@ -261,6 +267,7 @@ def test_export(command: Command, tmp_path: Path) -> None:
     assert lines[2]["content"] == "Exported words."
 
 
+@pytest.mark.sqlite
 def test_export_to_a_full_disk(tomehub_binary: Path, library_dir: Path, command: Command) -> None:
     command("migrate")
     environment = os.environ | {"DATABASE_URL": f"sqlite:{library_dir / 'library.db'}"}
@@ -290,6 +297,7 @@ def test_check(command: Command, tmp_path: Path) -> None:
     assert "1 hit" in command("search", "checked").stdout
 
 
+@pytest.mark.sqlite
 def test_check_of_a_damaged_database(command: Command, library_dir: Path) -> None:
     command("migrate")
     database = library_dir / "library.db"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.database import Database
 from support.http import JsonClient
 from support.server import Server, ServerOptions
 
@@ -189,20 +190,23 @@ MEAN_MINIMUM = 0.9
 
 
 @pytest.fixture(scope="module")
-def reader(tomehub_binary: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JsonClient]:
+def reader(
+    tomehub_binary: Any, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JsonClient]:
     """A client of a server that holds the documents; their titles are their names here."""
     folder = tmp_path_factory.mktemp("quality") / "library"
     folder.mkdir()
-    server = Server(ServerOptions(tomehub_binary, folder))
-    server.start()
-    try:
-        with JsonClient(server.port) as client:
-            for number, text in enumerate(DOCUMENTS.values()):
-                client.ingest_text(f"Document {number}", " ".join(text.split()))
-            yield client
-        server.finish()
-    finally:
-        server.kill()
+    with database.library(folder) as settings:
+        server = Server(ServerOptions(tomehub_binary, folder, settings))
+        server.start()
+        try:
+            with JsonClient(server.port) as client:
+                for number, text in enumerate(DOCUMENTS.values()):
+                    client.ingest_text(f"Document {number}", " ".join(text.split()))
+                yield client
+            server.finish()
+        finally:
+            server.kill()
 
 
 def ask(client: JsonClient, question: str, **options: object) -> tuple[str, list[str]]:

@@ -21,6 +21,9 @@ from support.http import JsonClient
 from support.process import CommandResult, environment
 from support.server import Server, free_port
 
+# It asks for the statements SQLite runs, by their names.
+pytestmark = pytest.mark.sqlite
+
 
 def queries(client: JsonClient, **parameters: object) -> dict[str, Any]:
     """The statements by name."""

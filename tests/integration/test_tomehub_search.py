@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support.database import Database
 from support.http import Answer, JsonClient
 from support.server import Server, ServerOptions
 
@@ -65,36 +66,42 @@ PAGE_FIELDS = {
 NOUNS = ["otter", "badger", "heron", "lynx", "marten"]
 
 
+def fill(client: JsonClient) -> None:
+    """Documents of one noun each, and one with printed pages."""
+    for number, noun in enumerate(NOUNS):
+        text = "\n\n".join(
+            f"The {noun} number {line} met a common fox near the river." for line in range(60)
+        )
+        client.ingest_text(
+            f"On the {noun}",
+            text,
+            author="Ada Smith" if number % 2 else "Bo, Jr.",
+            source_type="ARTICLE" if number == 0 else "NOTE",
+            tags=["animals", noun],
+            metadata={"number": number},
+        )
+    pages = [{"label": f"p{n}", "chapter": f"C{n}", "text": f"Zebra page {n}."} for n in (1, 2, 3)]
+    answer = client.post("/api/ingest?wait=true", {"title": "Zebras", "pages": pages})
+    assert answer.status == 200, answer.text
+
+
 @pytest.fixture(scope="module")
-def library(tomehub_binary: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def library(
+    tomehub_binary: Any, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A server with a few documents, shared by this module's tests, which only read."""
     folder = tmp_path_factory.mktemp("search") / "library"
     folder.mkdir()
-    server = Server(ServerOptions(tomehub_binary, folder))
-    server.start()
-    with JsonClient(server.port) as client:
-        for number, noun in enumerate(NOUNS):
-            text = "\n\n".join(
-                f"The {noun} number {line} met a common fox near the river." for line in range(60)
-            )
-            client.ingest_text(
-                f"On the {noun}",
-                text,
-                author="Ada Smith" if number % 2 else "Bo, Jr.",
-                source_type="ARTICLE" if number == 0 else "NOTE",
-                tags=["animals", noun],
-                metadata={"number": number},
-            )
-        pages = [
-            {"label": f"p{n}", "chapter": f"C{n}", "text": f"Zebra page {n}."} for n in (1, 2, 3)
-        ]
-        answer = client.post("/api/ingest?wait=true", {"title": "Zebras", "pages": pages})
-        assert answer.status == 200, answer.text
-    try:
-        yield server
-        server.finish()
-    finally:
-        server.kill()
+    with database.library(folder) as settings:
+        server = Server(ServerOptions(tomehub_binary, folder, settings))
+        server.start()
+        try:
+            with JsonClient(server.port) as client:
+                fill(client)
+            yield server
+            server.finish()
+        finally:
+            server.kill()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ static void check_integrity(struct tally *const tally, struct bh_db *const db)
     else if (bh_str_equal(bh_db_text_at(&rows, 0, 0), BH_STR("ok")))
         tell(tally, true, "database integrity");
     else
-        tell(tally, false, "database integrity: %.*s; restore the file from a backup",
+        tell(tally, false, "database integrity: %.*s; restore it from a backup",
              BH_STR_ARGS(bh_db_text_at(&rows, 0, 0)));
 }
 
@@ -119,9 +120,15 @@ static void check_disk(struct tally *const tally, const struct tome_settings *co
     char path[PATH_MAX];
     struct statvfs disk;
     struct bh_error error;
-    if (tome_settings_database_path(settings, path, sizeof(path), &error) != 0 ||
-        statvfs(path, &disk) != 0) {
-        tell(tally, false, "disk space: the database's disk cannot be looked at");
+    const bool is_postgres = tome_settings_is_postgres(settings);
+    int result = is_postgres ? tome_settings_data_dir(settings, path, sizeof(path), &error)
+                             : tome_settings_database_path(settings, path, sizeof(path), &error);
+    /* The server's disk cannot be seen from here: what counts is where uploads go. */
+    if (result == 0 && is_postgres)
+        result = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : BH_EIO;
+    if (result != 0 || statvfs(path, &disk) != 0) {
+        tell(tally, false, "disk space: the disk of %s cannot be looked at",
+             is_postgres ? "DATA_DIR" : "the database");
         return;
     }
     const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;

@@ -116,9 +116,13 @@ static enum tome_exit search(const struct tome_command *const command,
     struct bh_error error = { 0 };
     const uint64_t begun_ns = bh_time_now_ns();
     bh_buf_init(&text, ARENA_BYTES_MAX);
+    struct tome_searcher *searcher = NULL;
     int result = bh_arena_create(ARENA_BYTES_MAX, &arena);
     if (result == 0)
-        result = tome_search(session->db, request, arena, &answer, &error);
+        result = tome_searcher_create(session->db, &searcher, &error);
+    if (result == 0)
+        result = tome_search(searcher, request, arena, &answer, &error);
+    tome_searcher_destroy(searcher);
     if (result != 0 && result != BH_EINVAL) { /* EINVAL: nothing in it that can be searched */
         tome_cli_error(command, "%s", error.message);
         return TOME_EXIT_FAILED;

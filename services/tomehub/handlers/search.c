@@ -257,7 +257,8 @@ static int search_chunks(struct bh_request *const request,
     struct tome_search_answer found = { .page = search->page };
     struct bh_error error;
     limit_time(service);
-    const int result = tome_search(service->db, search, bh_request_arena(request), &found, &error);
+    const int result = tome_search(service->searcher, search, bh_request_arena(request), &found,
+                                   &error);
     if (result != 0 && !(result == BH_EINVAL && search->cursor.size == 0))
         return refuse(request, search, &error);
     struct tome_answer answer;
@@ -276,8 +277,8 @@ static int search_books(struct bh_request *const request,
     struct tome_search_books_answer found = { 0 };
     struct bh_error error;
     limit_time(service);
-    const int result = tome_search_books(service->db, search, bh_request_arena(request), &found,
-                                         &error);
+    const int result = tome_search_books(service->searcher, search, bh_request_arena(request),
+                                         &found, &error);
     if (result != 0 && result != BH_EINVAL)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;

@@ -24,6 +24,7 @@ struct tome_batch {
 
 struct tome_assembly {
     struct tome_chunker *chunker;
+    enum tome_index_form form;
     struct tome_analyzer *analyzer; /* borrowed */
     struct bh_arena *arena;         /* of the facts */
     struct bh_buf chapter;          /* title of the chapter the last page was in */
@@ -205,19 +206,20 @@ static int analyse(struct tome_assembly *const assembly, struct tome_batch *cons
         return bh_error_set(reterr, result, "no memory to analyse the text");
     if (batch->chunk_count == 0)
         return 0;
-    return tome_index_prepare(assembly->analyzer, assembly->language, batch->index_chunks,
-                              batch->chunk_count, &batch->index, reterr);
+    return tome_index_prepare(assembly->form, assembly->analyzer, assembly->language,
+                              batch->index_chunks, batch->chunk_count, &batch->index, reterr);
 }
 
 /* ---- Assembly ---- */
 
-int tome_assembly_create(struct tome_analyzer *const analyzer, const int64_t owner_id,
-                         const int64_t book_id, const struct bh_str language,
-                         struct tome_assembly **const ret_assembly)
+int tome_assembly_create(const enum tome_index_form form, struct tome_analyzer *const analyzer,
+                         const int64_t owner_id, const int64_t book_id,
+                         const struct bh_str language, struct tome_assembly **const ret_assembly)
 {
     struct tome_assembly *const assembly = calloc(1, sizeof(*assembly));
     if (assembly == NULL)
         return BH_ENOMEM;
+    assembly->form = form;
     assembly->analyzer = analyzer;
     assembly->owner_id = owner_id;
     assembly->book_id = book_id;

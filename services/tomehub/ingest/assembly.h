@@ -43,8 +43,9 @@ struct tome_assembly_facts {
 };
 
 /* `analyzer` is borrowed. `language`: as the client gave it, or empty; copied. */
-int tome_assembly_create(struct tome_analyzer *analyzer, int64_t owner_id, int64_t book_id,
-                         struct bh_str language, struct tome_assembly **ret_assembly) BH_MUST_CHECK;
+int tome_assembly_create(enum tome_index_form form, struct tome_analyzer *analyzer,
+                         int64_t owner_id, int64_t book_id, struct bh_str language,
+                         struct tome_assembly **ret_assembly) BH_MUST_CHECK;
 void tome_assembly_destroy(struct tome_assembly *assembly);
 
 /* The next frame, borrowed until the next call: 1 with META, PAGE or PROGRESS; 0: the input was

@@ -69,13 +69,16 @@ static int fill(struct tome_ingest *const ingest, struct bh_error *const reterr)
 {
     struct tome_ingest_options *const options = &ingest->options;
     options->data_dir = strdup(options->data_dir);
-    options->database_path = strdup(options->database_path);
-    if (options->data_dir == NULL || options->database_path == NULL)
+    if (options->data_dir == NULL)
         return bh_error_set(reterr, BH_ENOMEM, "no memory to start the ingest");
     if (mkdir(options->data_dir, 0700) != 0 && errno != EEXIST)
         return bh_error_errno(reterr, errno, "cannot make the folder of uploads %s",
                               options->data_dir);
-    int result = tome_instance_init(&ingest->instance, options->database_path, reterr);
+    int result = options->database_path != NULL
+                     ? tome_instance_init(&ingest->instance, options->database_path, reterr)
+                     : tome_instance_init_session(&ingest->instance, options->db,
+                                                  options->database_url, reterr);
+    options->database_path = options->database_url = NULL; /* the caller's */
     if (result != 0)
         return result;
     result = bh_worker_pool_create("upload", POOL_THREADS, POOL_QUEUE_MAX, &ingest->pool);
@@ -133,15 +136,13 @@ void tome_ingest_destroy(struct tome_ingest *const ingest)
         tome_batch_destroy(worker->batches[1]);
         bh_arena_destroy(worker->arena);
     }
-    if (ingest->instance.fd >= 0)
-        tome_instance_fini(&ingest->instance);
+    tome_instance_fini(&ingest->instance);
     tome_event_fini(&ingest->queue_changed);
     tome_event_fini(&ingest->purge_wanted);
     tome_event_fini(&ingest->stop_wanted);
     tome_event_fini(&ingest->fiber_ended);
     pthread_mutex_destroy(&ingest->mutex);
     free((void *)(uintptr_t)ingest->options.data_dir);
-    free((void *)(uintptr_t)ingest->options.database_path);
     free(ingest);
 }
 
@@ -256,7 +257,8 @@ static void write_failure(struct tome_ingest_worker *const worker,
     ingest->figures.failed++;
     pthread_mutex_unlock(&ingest->mutex);
     bh_metrics_add(ingest->metrics.failed, 1);
-    tome_job_remove_input(claim); /* first: it may be what fills the disk */
+    if (ingest->instance.session == NULL)
+        tome_job_remove_input(claim); /* first: it may be what fills the database's disk */
     const struct bh_str message = bh_str_from(failure->message);
     struct bh_error error;
     int result = tome_jobs_fail(ingest->options.db, claim, message, &error);
@@ -264,13 +266,15 @@ static void write_failure(struct tome_ingest_worker *const worker,
                                                  .book_id = claim->book_id,
                                                  .status = BH_STR("failed"),
                                                  .error = message });
-    while (result != 0 && tome_ingest_pause(ingest, RETRY_US) == 0) {
+    while (result != 0 && result != BH_ECONFLICT && tome_ingest_pause(ingest, RETRY_US) == 0) {
         bh_log_warning("ingest", "job %lld failed, but that cannot be written down (%s); trying on",
                        (long long)claim->job_id, error.message);
         result = tome_jobs_fail(ingest->options.db, claim, message, &error);
     }
-    if (result == 0)
-        tome_event_raise(&ingest->purge_wanted);
+    if (result != 0)
+        return; /* not told, or the job is another process's by now and so is its input */
+    tome_job_remove_input(claim);
+    tome_event_raise(&ingest->purge_wanted);
 }
 
 static void write_success(struct tome_ingest_worker *const worker,

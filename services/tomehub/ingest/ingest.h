@@ -18,10 +18,11 @@ struct tome_ingest; /* opaque */
 
 struct tome_ingest_options {
     struct bh_db *db;          /* borrowed */
-    const char *database_path; /* absolute; the lock file stands beside it */
-    const char *data_dir;      /* absolute; made if it is not there */
-    unsigned workers;          /* files read at the same time */
-    uint64_t upload_maximum;   /* bytes of a file */
+    const char *database_path; /* absolute; the lock file stands beside it. NULL: PostgreSQL */
+    const char *database_url;
+    const char *data_dir;    /* absolute; made if it is not there */
+    unsigned workers;        /* files read at the same time */
+    uint64_t upload_maximum; /* bytes of a file */
     uint64_t extract_timeout_us;
     uint64_t extract_memory; /* bytes */
 };

@@ -43,16 +43,32 @@ int tome_instance_init(struct tome_instance *const instance, const char *const d
     return bh_error_errno(reterr, errno_value, "cannot lock %s; is it on a local disk?", path);
 }
 
+int tome_instance_init_session(struct tome_instance *const instance, struct bh_db *const db,
+                               const char *const url, struct bh_error *const reterr)
+{
+    struct tome_instance_session *session = NULL;
+    int64_t number = 0;
+    const int result = tome_instance_session_create(url, &session, &number, reterr);
+    if (result == 0)
+        *instance =
+            (struct tome_instance){ .number = number, .fd = -1, .session = session, .db = db };
+    return result;
+}
+
 void tome_instance_fini(struct tome_instance *const instance)
 {
-    close(instance->fd);
-    instance->fd = -1;
+    if (instance->fd >= 0)
+        close(instance->fd);
+    tome_instance_session_destroy(instance->session);
+    *instance = (struct tome_instance){ .fd = -1 };
 }
 
 bool tome_instance_is_alive(const struct tome_instance *const instance, const int64_t number)
 {
     if (number == instance->number)
         return true;
+    if (instance->session != NULL)
+        return tome_instance_session_is_alive(instance->db, number);
     struct flock lock = byte_at(number);
     return fcntl(instance->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }

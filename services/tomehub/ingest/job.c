@@ -164,7 +164,8 @@ static int attempt(struct tome_ingest_worker *const worker, const struct tome_cl
 {
     struct tome_write write = { .intake = { .claim = claim } };
     struct reading reading = { .worker = worker, .claim = claim };
-    int result = tome_assembly_create(worker->reader->analyzer, claim->owner_id, claim->book_id,
+    int result = tome_assembly_create(tome_index_form(worker->ingest->options.db),
+                                      worker->reader->analyzer, claim->owner_id, claim->book_id,
                                       claim->language, &reading.assembly);
     if (result != 0)
         return bh_error_set(reterr, result, "no memory to take in a file");

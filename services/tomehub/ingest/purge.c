@@ -8,6 +8,7 @@
 
 /* The index forgets a chunk by the words it was made of: they are analysed once more. */
 struct analysis {
+    enum tome_index_form form;
     struct tome_analyzer *analyzer;
     enum tome_language language;
     const struct tome_index_chunk *chunks;
@@ -21,8 +22,9 @@ static int analyse(struct bh_worker_job *const job, void *const argument)
 {
     (void)job;
     struct analysis *const analysis = argument;
-    return tome_index_prepare(analysis->analyzer, analysis->language, analysis->chunks,
-                              analysis->count, &analysis->index, &analysis->error);
+    return tome_index_prepare(analysis->form, analysis->analyzer, analysis->language,
+                              analysis->chunks, analysis->count, &analysis->index,
+                              &analysis->error);
 }
 
 /* Removes one batch; *ret_count: how many chunks it had. */
@@ -31,7 +33,8 @@ static int purge_batch(struct tome_ingest *const ingest, struct tome_analyzer *c
                        size_t *const ret_count, struct bh_error *const reterr)
 {
     struct bh_db *const db = ingest->options.db;
-    struct analysis analysis = { .analyzer = analyzer,
+    struct analysis analysis = { .form = tome_index_form(db),
+                                 .analyzer = analyzer,
                                  .language = tome_language_from_code(book->language) };
     int result = tome_purge_read(db, book->id, PURGE_CHUNKS, arena, &analysis.chunks,
                                  &analysis.count, reterr);

@@ -11,6 +11,7 @@
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/buf.h"
 #include "bulkhead/base/log.h"
+#include "library/index_postings.h"
 #include "library/score.h"
 #include "tomehub_sql.h"
 
@@ -37,6 +38,7 @@ struct word_set {
 
 struct tome_index_batch {
     BH_MAGIC_FIELD;
+    struct tome_index_postings *postings; /* the whole batch in that form; else NULL */
     int64_t book_id, first_ordinal;
     size_t chunk_count, word_count;
     struct bh_buf text;         /* all words */
@@ -228,15 +230,33 @@ static int create_batch(const struct tome_index_chunk *const chunks, const size_
     return 0;
 }
 
-int tome_index_prepare(struct tome_analyzer *const analyzer, const enum tome_language language,
-                       const struct tome_index_chunk *const chunks, const size_t chunk_count,
-                       struct tome_index_batch **const ret_batch, struct bh_error *const reterr)
+enum tome_index_form tome_index_form(const struct bh_db *const db)
 {
-    bh_assert(chunk_count > 0 && chunk_count <= BATCH_CHUNKS_MAX);
-    for (size_t i = 1; i < chunk_count; i++)
-        bh_assert(chunks[i].id > chunks[i - 1].id &&
-                  chunks[i].id >> TOME_ORDINAL_BITS == chunks[0].id >> TOME_ORDINAL_BITS);
+    return strcmp(bh_db_backend(db), "postgresql") == 0 ? TOME_INDEX_POSTINGS : TOME_INDEX_FTS5;
+}
 
+static int prepare_postings(struct tome_analyzer *const analyzer, const enum tome_language language,
+                            const struct tome_index_chunk *const chunks, const size_t chunk_count,
+                            struct tome_index_batch **const ret_batch)
+{
+    struct tome_index_batch *const batch = calloc(1, sizeof(*batch));
+    if (batch == NULL)
+        return BH_ENOMEM;
+    batch->magic = BATCH_MAGIC;
+    batch->chunk_count = chunk_count;
+    const int result = tome_index_postings_prepare(analyzer, language, chunks, chunk_count,
+                                                   &batch->postings);
+    if (result < 0)
+        tome_index_batch_destroy(batch);
+    else
+        *ret_batch = batch;
+    return result;
+}
+
+static int prepare_fts5(struct tome_analyzer *const analyzer, const enum tome_language language,
+                        const struct tome_index_chunk *const chunks, const size_t chunk_count,
+                        struct tome_index_batch **const ret_batch)
+{
     struct preparation preparation = { .analyzer = analyzer, .language = language };
     bh_buf_init(&preparation.stems, BATCH_TEXT_MAX);
     preparation.columns = calloc(chunk_count, sizeof(*preparation.columns));
@@ -250,12 +270,27 @@ int tome_index_prepare(struct tome_analyzer *const analyzer, const enum tome_lan
     free(preparation.columns);
     free(preparation.words.slots);
     bh_buf_fini(&preparation.stems);
-    if (result < 0) {
+    if (result < 0)
         tome_index_batch_destroy(preparation.batch);
-        return bh_error_set(reterr, result, "no memory to index %zu chunks", chunk_count);
-    }
-    *ret_batch = preparation.batch;
-    return 0;
+    else
+        *ret_batch = preparation.batch;
+    return result;
+}
+
+int tome_index_prepare(const enum tome_index_form form, struct tome_analyzer *const analyzer,
+                       const enum tome_language language,
+                       const struct tome_index_chunk *const chunks, const size_t chunk_count,
+                       struct tome_index_batch **const ret_batch, struct bh_error *const reterr)
+{
+    bh_assert(chunk_count > 0 && chunk_count <= BATCH_CHUNKS_MAX);
+    for (size_t i = 1; i < chunk_count; i++)
+        bh_assert(chunks[i].id > chunks[i - 1].id &&
+                  chunks[i].id >> TOME_ORDINAL_BITS == chunks[0].id >> TOME_ORDINAL_BITS);
+    const int result = form == TOME_INDEX_POSTINGS
+                           ? prepare_postings(analyzer, language, chunks, chunk_count, ret_batch)
+                           : prepare_fts5(analyzer, language, chunks, chunk_count, ret_batch);
+    return result == 0 ? 0
+                       : bh_error_set(reterr, result, "no memory to index %zu chunks", chunk_count);
 }
 
 void tome_index_batch_destroy(struct tome_index_batch *const batch)
@@ -263,6 +298,7 @@ void tome_index_batch_destroy(struct tome_index_batch *const batch)
     if (batch == NULL)
         return;
     bh_magic_check(batch, BATCH_MAGIC);
+    tome_index_postings_destroy(batch->postings);
     bh_buf_fini(&batch->text);
     free(batch->chunks);
     free(batch->words);
@@ -357,6 +393,8 @@ int tome_index_add_words(struct bh_db_transaction *const transaction, const int6
                          struct tome_known_words *const known, struct bh_error *const reterr)
 {
     bh_magic_check(batch, BATCH_MAGIC);
+    if (batch->postings != NULL)
+        return tome_index_postings_add(transaction, owner_id, batch->postings, reterr);
     const int result = add_words(transaction, owner_id, batch, known, reterr);
     if (result < 0)
         return result;
@@ -373,6 +411,8 @@ int tome_index_add_chunks(struct bh_db_transaction *const transaction,
                           const struct tome_index_batch *const batch, struct bh_error *const reterr)
 {
     bh_magic_check(batch, BATCH_MAGIC);
+    if (batch->postings != NULL)
+        return 0; /* they went with the words */
     return bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_ADD, batch->chunks,
                                   CHUNK_COLUMNS, batch->chunk_count, NULL, reterr);
 }
@@ -381,6 +421,8 @@ int tome_index_remove(struct bh_db_transaction *const transaction, const int64_t
                       const struct tome_index_batch *const batch, struct bh_error *const reterr)
 {
     bh_magic_check(batch, BATCH_MAGIC);
+    if (batch->postings != NULL)
+        return tome_index_postings_remove(transaction, owner_id, batch->postings, reterr);
     const int result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_CHUNK_REMOVE,
                                               batch->chunks, CHUNK_COLUMNS, batch->chunk_count,
                                               NULL, reterr);

@@ -28,11 +28,19 @@ struct tome_index_batch; /* opaque: the words of a batch, ready to be written */
 /* Whether a form is fit to be compared with when a word is misspelt. */
 bool tome_index_is_vocabulary(struct bh_str form);
 
+/* In which form a database keeps the index. */
+enum tome_index_form {
+    TOME_INDEX_FTS5,    /* SQLite's full-text tables */
+    TOME_INDEX_POSTINGS /* a table of our own, see index_postings.h */
+};
+enum tome_index_form tome_index_form(const struct bh_db *db);
+
 /* Analyses consecutive chunks of one book (1 to 4,096 of them, ids rising). CPU only: call it on a
  * worker thread, with an analyzer of that thread. The batch owns all its memory. BH_ENOMEM. */
-int tome_index_prepare(struct tome_analyzer *analyzer, enum tome_language language,
-                       const struct tome_index_chunk *chunks, size_t chunk_count,
-                       struct tome_index_batch **ret_batch, struct bh_error *reterr) BH_MUST_CHECK;
+int tome_index_prepare(enum tome_index_form form, struct tome_analyzer *analyzer,
+                       enum tome_language language, const struct tome_index_chunk *chunks,
+                       size_t chunk_count, struct tome_index_batch **ret_batch,
+                       struct bh_error *reterr) BH_MUST_CHECK;
 /* NULL is fine. */
 void tome_index_batch_destroy(struct tome_index_batch *batch);
 BH_DEFINE_CLEANUP(struct tome_index_batch, tome_index_batch_destroy)
@@ -51,7 +59,8 @@ int tome_index_add_chunks(struct bh_db_transaction *transaction,
                           struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Takes chunks out, in the transaction that deletes them: `batch` is prepared from the same
- * contents. The chunks need not be batched as they were when added. Fiber. */
+ * contents. The chunks need not be batched as they were when added, but all of the book must go.
+ * Fiber. */
 int tome_index_remove(struct bh_db_transaction *transaction, int64_t owner_id,
                       const struct tome_index_batch *batch, struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -398,7 +398,9 @@ int tome_index_postings_add(struct bh_db_transaction *const transaction, const i
     if (result == 0)
         result = run(transaction, &TOME_SQL_INDEX_LENGTHS_SET, lengths, BH_COUNT_OF(lengths),
                      reterr);
-    if (result == 0) /* last: rows of words are met by other transactions as well */
+    if (result == 0) /* last: other transactions wait for this one from here on */
+        result = run(transaction, &TOME_SQL_WORDS_LOCK, words, 1, reterr);
+    if (result == 0)
         result = run(transaction, &TOME_SQL_WORDS_ADD, words, BH_COUNT_OF(words), reterr);
     return result;
 }
@@ -424,8 +426,11 @@ int tome_index_postings_remove(struct bh_db_transaction *const transaction, cons
                                         bh_db_int(first + (INT64_C(1) << TOME_ORDINAL_BITS) - 1) };
     const struct bh_db_value vocabulary[] = { bh_db_int(owner_id),
                                               bh_db_text(bh_buf_peek(&postings->vocabulary)) };
-    const int result = run(transaction, &TOME_SQL_POSTINGS_REMOVE, rows, BH_COUNT_OF(rows), reterr);
-    return result != 0 ? result
-                       : run(transaction, &TOME_SQL_WORDS_REMOVE, vocabulary,
-                             BH_COUNT_OF(vocabulary), reterr);
+    int result = run(transaction, &TOME_SQL_POSTINGS_REMOVE, rows, BH_COUNT_OF(rows), reterr);
+    if (result == 0)
+        result = run(transaction, &TOME_SQL_WORDS_LOCK, vocabulary, 1, reterr);
+    if (result == 0)
+        result = run(transaction, &TOME_SQL_WORDS_REMOVE, vocabulary, BH_COUNT_OF(vocabulary),
+                     reterr);
+    return result;
 }

@@ -102,7 +102,8 @@ static int rebuild_chunks(struct bh_db *const db, struct tome_analyzer *const an
     *after = bh_db_int_at(&rows, rows.row_count - 1, 0);
 
     struct tome_index_batch *batch BH_CLEANUP(tome_index_batch_destroy_cleanup) = NULL;
-    result = tome_index_prepare(analyzer, book->language, chunks, rows.row_count, &batch, reterr);
+    result = tome_index_prepare(tome_index_form(db), analyzer, book->language, chunks,
+                                rows.row_count, &batch, reterr);
     if (result < 0)
         return result;
     struct bh_db_transaction *transaction = NULL;
@@ -182,6 +183,9 @@ int tome_index_rebuild(struct bh_db *const db, struct bh_error *const reterr)
         bh_arena_reset(books_arena);
         result = rebuild_books(db, analyzer, books_arena, chunks_arena, &after, &is_done, reterr);
     }
+    if (result == 0) /* counts that searches kept meanwhile are those of a partial index */
+        result = bh_db_query(db, BH_DB_WRITE, &TOME_SQL_GENERATIONS_BUMP, NULL, 0, NULL, NULL,
+                             reterr);
     if (result == 0)
         result = set_version(db, books_arena, reterr);
     if (result == 0)

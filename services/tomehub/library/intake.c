@@ -43,15 +43,33 @@ static int write_language(struct bh_db_transaction *const transaction, const int
                                    BH_COUNT_OF(parameters), NULL, NULL, reterr);
 }
 
-static int write_progress(struct bh_db_transaction *const transaction, const int64_t job_id,
+/* A statement on the job, which must still be this attempt's: the process may have been cut off
+ * from the database and thought dead. */
+static int write_job(struct bh_db_transaction *const transaction,
+                     const struct bh_statement *const statement,
+                     const struct bh_db_value *const parameters, const size_t count,
+                     struct bh_error *const reterr)
+{
+    int64_t changes = 0;
+    const int result = bh_db_transaction_many(transaction, statement, parameters, count, 1,
+                                              &changes, reterr);
+    return result == 0 && changes == 0
+               ? bh_error_set(reterr, BH_ECONFLICT, "another process has taken over job %lld",
+                              (long long)parameters[0].integer)
+               : result;
+}
+
+static int write_progress(struct bh_db_transaction *const transaction,
+                          const struct tome_claim *const claim,
                           const struct tome_intake_progress *const progress,
                           struct bh_error *const reterr)
 {
-    const struct bh_db_value parameters[] = { bh_db_int(job_id), bh_db_int(progress->percent),
-                                              bh_db_int(progress->pages),
-                                              bh_db_int(progress->chunks) };
-    return bh_db_transaction_query(transaction, &TOME_SQL_JOB_PROGRESS, parameters,
-                                   BH_COUNT_OF(parameters), NULL, NULL, reterr);
+    const struct bh_db_value parameters[] = {
+        bh_db_int(claim->job_id), bh_db_int(progress->percent), bh_db_int(progress->pages),
+        bh_db_int(progress->chunks), bh_db_int(claim->attempt)
+    };
+    return write_job(transaction, &TOME_SQL_JOB_PROGRESS, parameters, BH_COUNT_OF(parameters),
+                     reterr);
 }
 
 /* ---- Publishing ---- */
@@ -128,17 +146,17 @@ static int finish_job(struct bh_db_transaction *const transaction,
         return result;
     const struct bh_str title = bh_db_text_at(&rows, 0, 0), author = bh_db_text_at(&rows, 0, 1);
     const struct bh_db_value owner[] = { bh_db_int(claim->owner_id) };
-    const struct bh_db_value job[] = { bh_db_int(claim->job_id), bh_db_text(title),
-                                       bh_db_int(finish->page_count),
-                                       bh_db_int(finish->chunk_count),
-                                       bh_db_int(bh_time_wall_us()) };
+    const struct bh_db_value job[] = {
+        bh_db_int(claim->job_id),      bh_db_text(title),
+        bh_db_int(finish->page_count), bh_db_int(finish->chunk_count),
+        bh_db_int(bh_time_wall_us()),  bh_db_int(claim->attempt)
+    };
     result = index_book(transaction, analyzer, claim, title, author, arena, reterr);
     if (result == 0)
         result = bh_db_transaction_query(transaction, &TOME_SQL_GENERATION_BUMP, owner, 1, NULL,
                                          NULL, reterr);
     if (result == 0)
-        result = bh_db_transaction_query(transaction, &TOME_SQL_JOB_DONE, job, BH_COUNT_OF(job),
-                                         NULL, NULL, reterr);
+        result = write_job(transaction, &TOME_SQL_JOB_DONE, job, BH_COUNT_OF(job), reterr);
     return result;
 }
 
@@ -158,7 +176,7 @@ static int write_batch(struct bh_db_transaction *const transaction,
         return result;
     return batch->finish != NULL
                ? finish_job(transaction, analyzer, claim, batch->finish, arena, reterr)
-               : write_progress(transaction, claim->job_id, &batch->progress, reterr);
+               : write_progress(transaction, claim, &batch->progress, reterr);
 }
 
 int tome_intake_write(struct bh_db *const db, struct tome_analyzer *const analyzer,

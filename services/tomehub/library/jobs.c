@@ -5,6 +5,8 @@
 #include "bulkhead/base/time.h"
 #include "tomehub_sql.h"
 
+#define SUBMIT_TRIES_MAX 3
+
 /* ---- Acceptance ---- */
 
 /* Looks for the content: true with *ret_submitted when nothing is to be done. */
@@ -95,9 +97,9 @@ static int insert(struct bh_db_transaction *const transaction,
     return result;
 }
 
-int tome_jobs_submit(struct bh_db *const db, const struct tome_submission *const submission,
-                     struct bh_arena *const arena, struct tome_submitted *const ret_submitted,
-                     struct bh_error *const reterr)
+static int submit(struct bh_db *const db, const struct tome_submission *const submission,
+                  struct bh_arena *const arena, struct tome_submitted *const ret_submitted,
+                  struct bh_error *const reterr)
 {
     struct bh_db_transaction *transaction = NULL;
     struct tome_submitted submitted = { 0 };
@@ -112,6 +114,18 @@ int tome_jobs_submit(struct bh_db *const db, const struct tome_submission *const
     result = tome_transaction_end(transaction, result, reterr);
     if (result == 0)
         *ret_submitted = submitted;
+    return result;
+}
+
+int tome_jobs_submit(struct bh_db *const db, const struct tome_submission *const submission,
+                     struct bh_arena *const arena, struct tome_submitted *const ret_submitted,
+                     struct bh_error *const reterr)
+{
+    int result = BH_EEXISTS;
+    /* With several writers another may submit the same content between the look and the insert:
+     * then the next look finds its job. */
+    for (unsigned try = 0; try < SUBMIT_TRIES_MAX && result == BH_EEXISTS; try++)
+        result = submit(db, submission, arena, ret_submitted, reterr);
     return result;
 }
 
@@ -149,13 +163,17 @@ int tome_jobs_fail(struct bh_db *const db, const struct tome_claim *const claim,
                    const struct bh_str message, struct bh_error *const reterr)
 {
     const struct bh_db_value job[] = { bh_db_int(claim->job_id), bh_db_text(message),
-                                       bh_db_int(bh_time_wall_us()) };
+                                       bh_db_int(bh_time_wall_us()), bh_db_int(claim->attempt) };
     const struct bh_db_value book[] = { bh_db_int(claim->owner_id), bh_db_int(claim->book_id) };
     struct bh_db_transaction *transaction = NULL;
+    int64_t changes = 0;
     int result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);
     if (result == 0)
-        result = bh_db_transaction_query(transaction, &TOME_SQL_JOB_FAILED, job, BH_COUNT_OF(job),
-                                         NULL, NULL, reterr);
+        result = bh_db_transaction_many(transaction, &TOME_SQL_JOB_FAILED, job, BH_COUNT_OF(job), 1,
+                                        &changes, reterr);
+    if (result == 0 && changes == 0)
+        result = bh_error_set(reterr, BH_ECONFLICT, "another process has taken over job %lld",
+                              (long long)claim->job_id);
     if (result == 0)
         result = bh_db_transaction_query(transaction, &TOME_SQL_BOOK_ABANDON, book,
                                          BH_COUNT_OF(book), NULL, NULL, reterr);

@@ -50,7 +50,8 @@ struct tome_claim {
 int tome_jobs_claim(struct bh_db *db, int64_t instance, struct bh_arena *arena,
                     struct tome_claim *ret_claim, struct bh_error *reterr) BH_MUST_CHECK;
 
-/* The job failed with `message`; its book is left to the purge. */
+/* The job failed with `message`; its book is left to the purge. BH_ECONFLICT: another process has
+ * taken it over; nothing is changed. */
 int tome_jobs_fail(struct bh_db *db, const struct tome_claim *claim, struct bh_str message,
                    struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "library/search_job.h"
+#include "library/search_postgres.h"
 #include "library/search_sqlite.h"
 
 /* ---- Cursor: the last hit's key, id and page ---- */
@@ -41,36 +42,38 @@ static int parse_cursor(const struct bh_str text, struct tome_search_job *const 
 
 /* ---- Calls ---- */
 
-static int do_job(struct bh_db *const db, struct tome_search_job *const job,
+static int do_job(struct tome_searcher *const searcher, struct tome_search_job *const job,
                   struct bh_error *const reterr)
 {
     if (job->request->page == 0 || job->request->page_size == 0)
         return bh_error_set(reterr, BH_EINVAL, "pages are counted from 1 and are not empty");
-    return tome_search_sqlite(db, job, reterr);
+    struct bh_db *const db = tome_searcher_db(searcher);
+    return tome_index_form(db) == TOME_INDEX_POSTINGS ? tome_search_postgres(searcher, job, reterr)
+                                                      : tome_search_sqlite(db, job, reterr);
 }
 
-int tome_search(struct bh_db *const db, const struct tome_search_request *const request,
-                struct bh_arena *const arena, struct tome_search_answer *const ret_answer,
-                struct bh_error *const reterr)
+int tome_search(struct tome_searcher *const searcher,
+                const struct tome_search_request *const request, struct bh_arena *const arena,
+                struct tome_search_answer *const ret_answer, struct bh_error *const reterr)
 {
     struct tome_search_job job = { .request = request, .arena = arena, .page = request->page };
     if (request->cursor.size > 0 && parse_cursor(request->cursor, &job) < 0)
         return bh_error_set(reterr, BH_EINVAL, "cursor is not one that a search has answered");
-    const int result = do_job(db, &job, reterr);
+    const int result = do_job(searcher, &job, reterr);
     if (result == 0)
         *ret_answer = job.answer.chunks;
     return result;
 }
 
-int tome_search_books(struct bh_db *const db, const struct tome_search_request *const request,
-                      struct bh_arena *const arena,
+int tome_search_books(struct tome_searcher *const searcher,
+                      const struct tome_search_request *const request, struct bh_arena *const arena,
                       struct tome_search_books_answer *const ret_answer,
                       struct bh_error *const reterr)
 {
     struct tome_search_request by_relevance = *request;
     by_relevance.sort = TOME_SORT_RELEVANCE;
     struct tome_search_job job = { .request = &by_relevance, .arena = arena, .by_book = true };
-    const int result = do_job(db, &job, reterr);
+    const int result = do_job(searcher, &job, reterr);
     if (result == 0)
         *ret_answer = job.answer.by_books;
     return result;

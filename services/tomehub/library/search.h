@@ -1,9 +1,9 @@
 /*
  * Search over one owner's library: ranked chunks with excerpts, or books with their best pages.
  *
- * One call is one job on one reader connection, within one snapshot: it sees a book wholly or not
- * at all. The caller has checked ranges (page, page_size, length of the query); the calls are
- * safe for any value. Results live in the caller's arena. Fiber.
+ * One call sees one state of the library: a book wholly or not at all. The caller has checked
+ * ranges (page, page_size, length of the query); the calls are safe for any value. Results live in
+ * the caller's arena. Fiber, or a thread without a loop.
  */
 #pragma once
 
@@ -83,10 +83,19 @@ struct tome_search_answer {
     struct tome_facet facet_books, facet_authors, facet_source_types, facet_tags;
 };
 
+struct tome_searcher; /* opaque: what searches of a process share, see searcher.h */
+
+/* Borrows `db`. Before the loops start. */
+int tome_searcher_create(struct bh_db *db, struct tome_searcher **ret_searcher,
+                         struct bh_error *reterr) BH_MUST_CHECK;
+/* No search may be running. NULL is fine. */
+void tome_searcher_destroy(struct tome_searcher *searcher);
+
 /* A query in which nothing can be searched finds nothing. BH_EINVAL: the cursor is not one of ours.
  * Else as bh_db_query. */
-int tome_search(struct bh_db *db, const struct tome_search_request *request, struct bh_arena *arena,
-                struct tome_search_answer *ret_answer, struct bh_error *reterr) BH_MUST_CHECK;
+int tome_search(struct tome_searcher *searcher, const struct tome_search_request *request,
+                struct bh_arena *arena, struct tome_search_answer *ret_answer,
+                struct bh_error *reterr) BH_MUST_CHECK;
 
 struct tome_search_book {
     int64_t book_id;
@@ -108,6 +117,6 @@ struct tome_search_books_answer {
 
 /* The same over books: page and page_size count books; cursor, facets, sort and include_details are
  * ignored. */
-int tome_search_books(struct bh_db *db, const struct tome_search_request *request,
+int tome_search_books(struct tome_searcher *searcher, const struct tome_search_request *request,
                       struct bh_arena *arena, struct tome_search_books_answer *ret_answer,
                       struct bh_error *reterr) BH_MUST_CHECK;

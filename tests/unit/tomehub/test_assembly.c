@@ -39,8 +39,9 @@ static struct assembling begin(const char *const language)
     struct assembling self;
     assert_int_equal(tome_analyzer_create(&self.analyzer), 0);
     assert_int_equal(tome_batch_create(&self.batch), 0);
-    assert_int_equal(
-        tome_assembly_create(self.analyzer, 1, BOOK, bh_str_from(language), &self.assembly), 0);
+    assert_int_equal(tome_assembly_create(TOME_INDEX_FTS5, self.analyzer, 1, BOOK,
+                                          bh_str_from(language), &self.assembly),
+                     0);
     return self;
 }
 

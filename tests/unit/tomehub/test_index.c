@@ -83,8 +83,9 @@ static void write_range_knowing(struct test_library *const library, const int64_
     assert_true(test_book_chunks(book, id, chunks) >= end);
     struct tome_index_batch *batch = NULL;
     struct bh_db_transaction *transaction = NULL;
-    TEST_CHECK(tome_index_prepare(library->analyzer, TOME_LANGUAGE_ENGLISH, chunks + first,
-                                  end - first, &batch, &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer,
+                                  TOME_LANGUAGE_ENGLISH, chunks + first, end - first, &batch,
+                                  &library->error));
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     TEST_CHECK(is_removal ? tome_index_remove(transaction, 1, batch, &library->error)
                           : tome_index_add_words(transaction, 1, batch, known, &library->error));
@@ -153,8 +154,9 @@ static void test_a_transaction_rolled_back_leaves_nothing(void **state)
     const size_t chunk_count = test_book_chunks(&voyage, 901, chunks);
     struct tome_index_batch *batch = NULL;
     struct bh_db_transaction *transaction = NULL;
-    TEST_CHECK(tome_index_prepare(library->analyzer, TOME_LANGUAGE_ENGLISH, chunks, chunk_count,
-                                  &batch, &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer,
+                                  TOME_LANGUAGE_ENGLISH, chunks, chunk_count, &batch,
+                                  &library->error));
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     test_library_write(library, transaction, 901, &voyage);
     TEST_CHECK(tome_index_add_words(transaction, 1, batch, NULL, &library->error));
@@ -211,7 +213,8 @@ static void assert_nothing(struct test_library *const library, const char *const
     assert_int_equal(answer.facet_source_types.count, 0);
     assert_int_equal(answer.facet_tags.count, 0);
     struct tome_search_books_answer books;
-    TEST_CHECK(tome_search_books(library->db, &request, library->arena, &books, &library->error));
+    TEST_CHECK(
+        tome_search_books(library->searcher, &request, library->arena, &books, &library->error));
     assert_int_equal(books.total_books, 0);
     assert_int_equal(books.total_count, 0);
     assert_int_equal(books.did_you_mean.size, 0);
@@ -303,8 +306,9 @@ static void test_an_unknown_owner(void **state)
     struct tome_search_request request = test_request("schooner");
     request.owner_id = 77;
     struct tome_search_answer answer;
-    assert_int_equal(tome_search(library->db, &request, library->arena, &answer, &library->error),
-                     BH_ENOTFOUND);
+    assert_int_equal(
+        tome_search(library->searcher, &request, library->arena, &answer, &library->error),
+        BH_ENOTFOUND);
 }
 
 /* ---- Words in the index ---- */

@@ -89,8 +89,8 @@ static int write_chunk(struct test_library *const library, const struct tome_cla
                                                .chunk_count = 1,
                                                .word_count = 2 };
     struct tome_index_batch *batch = NULL;
-    TEST_CHECK(tome_index_prepare(library->analyzer, TOME_LANGUAGE_ENGLISH, &chunk, 1, &batch,
-                                  &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer,
+                                  TOME_LANGUAGE_ENGLISH, &chunk, 1, &batch, &library->error));
     const struct tome_intake intake = { .claim = claimed,
                                         .language = BH_STR("en"),
                                         .rows = { .chunks = row,
@@ -308,8 +308,9 @@ static void a_purge_leaves_nothing(void **const state)
                                &library->error));
     assert_int_equal(chunk_count, 1);
     struct tome_index_batch *batch = NULL;
-    TEST_CHECK(tome_index_prepare(library->analyzer, tome_language_from_code(book.language), chunks,
-                                  chunk_count, &batch, &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer,
+                                  tome_language_from_code(book.language), chunks, chunk_count,
+                                  &batch, &library->error));
     TEST_CHECK(tome_purge_chunks(library->db, &book, chunks, chunk_count, batch, &library->error));
     /* Another process that had read the same rows comes too late, and changes nothing. */
     assert_int_equal(

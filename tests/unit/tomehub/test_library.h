@@ -19,6 +19,7 @@ struct test_library {
     char folder[32];
     char url[80];
     struct bh_db *db;
+    struct tome_searcher *searcher;
     struct bh_arena *arena;
     struct tome_analyzer *analyzer;
     struct bh_error error;
@@ -69,6 +70,7 @@ static inline void test_library_open(struct test_library *const library)
         .statement_count = TOME_SQL_STATEMENT_COUNT,
     };
     TEST_CHECK(bh_db_open(&options, &library->db, &library->error));
+    TEST_CHECK(tome_searcher_create(library->db, &library->searcher, &library->error));
 }
 
 static inline int test_library_setup(void **const state)
@@ -91,6 +93,7 @@ static inline int test_library_setup(void **const state)
 static inline int test_library_teardown(void **const state)
 {
     struct test_library *const library = *state;
+    tome_searcher_destroy(library->searcher);
     bh_db_close(library->db);
     bh_sqlite_set_connect_hook(NULL, NULL);
     tome_analyzer_destroy(library->analyzer);
@@ -207,8 +210,8 @@ static inline int64_t test_library_add(struct test_library *const library,
     const enum tome_language language = tome_language_from_code(
         bh_str_from(book->language != NULL ? book->language : "en"));
     struct tome_index_batch *batch = NULL;
-    TEST_CHECK(
-        tome_index_prepare(library->analyzer, language, chunks, count, &batch, &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer, language, chunks,
+                                  count, &batch, &library->error));
     struct bh_db_transaction *transaction = NULL;
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     test_library_write(library, transaction, id, book);
@@ -233,8 +236,8 @@ static inline void test_library_remove(struct test_library *const library, const
     const enum tome_language language = tome_language_from_code(
         bh_str_from(book->language != NULL ? book->language : "en"));
     struct tome_index_batch *batch = NULL;
-    TEST_CHECK(
-        tome_index_prepare(library->analyzer, language, chunks, count, &batch, &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer, language, chunks,
+                                  count, &batch, &library->error));
     struct bh_db_transaction *transaction = NULL;
     TEST_CHECK(bh_db_begin(library->db, BH_DB_WRITE, &transaction, &library->error));
     TEST_CHECK(tome_index_remove(transaction, owner_id, batch, &library->error));
@@ -265,7 +268,7 @@ test_library_search_for(struct test_library *const library,
                         const struct tome_search_request *const request)
 {
     struct tome_search_answer answer;
-    TEST_CHECK(tome_search(library->db, request, library->arena, &answer, &library->error));
+    TEST_CHECK(tome_search(library->searcher, request, library->arena, &answer, &library->error));
     return answer;
 }
 

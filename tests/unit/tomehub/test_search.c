@@ -334,7 +334,8 @@ static void test_books(void **state)
     struct tome_search_request request = test_request("band");
     request.page_size = 10;
     struct tome_search_books_answer answer;
-    TEST_CHECK(tome_search_books(library->db, &request, library->arena, &answer, &library->error));
+    TEST_CHECK(
+        tome_search_books(library->searcher, &request, library->arena, &answer, &library->error));
     assert_int_equal(answer.total_books, 2);
     assert_int_equal(answer.total_count, 3);
     assert_int_equal(answer.book_count, 2);
@@ -347,14 +348,17 @@ static void test_books(void **state)
     assert_true(answer.books[0].pages[1].snippet.size > 0);
     assert_true(bh_str_equal(answer.books[1].title, bh_str_from(whale.title)));
     request.page_size = 1;
-    TEST_CHECK(tome_search_books(library->db, &request, library->arena, &answer, &library->error));
+    TEST_CHECK(
+        tome_search_books(library->searcher, &request, library->arena, &answer, &library->error));
     assert_true(answer.has_next);
     request.page = 3;
-    TEST_CHECK(tome_search_books(library->db, &request, library->arena, &answer, &library->error));
+    TEST_CHECK(
+        tome_search_books(library->searcher, &request, library->arena, &answer, &library->error));
     assert_int_equal(answer.book_count, 0);
     request.page = UINT32_MAX;
     request.page_size = UINT32_MAX;
-    TEST_CHECK(tome_search_books(library->db, &request, library->arena, &answer, &library->error));
+    TEST_CHECK(
+        tome_search_books(library->searcher, &request, library->arena, &answer, &library->error));
     assert_int_equal(answer.book_count, 0);
 }
 
@@ -423,7 +427,7 @@ static void test_cursors_of_others_are_refused(void **state)
         struct tome_search_answer answer;
         request.cursor = bh_str_from(cursors[i]);
         assert_int_equal(
-            tome_search(library->db, &request, library->arena, &answer, &library->error),
+            tome_search(library->searcher, &request, library->arena, &answer, &library->error),
             BH_EINVAL);
     }
 }

@@ -64,8 +64,8 @@ static void make_book(struct test_library *const library, const size_t number,
     };
     memcpy(book->row, row, sizeof(row));
     const struct tome_index_chunk chunk = { .id = id, .content = BH_STR("heron pond") };
-    TEST_CHECK(tome_index_prepare(library->analyzer, TOME_LANGUAGE_ENGLISH, &chunk, 1, &book->index,
-                                  &library->error));
+    TEST_CHECK(tome_index_prepare(tome_index_form(library->db), library->analyzer,
+                                  TOME_LANGUAGE_ENGLISH, &chunk, 1, &book->index, &library->error));
     book->finish = (struct tome_intake_finish){ .title = BH_STR("Title"),
                                                 .author = BH_STR(""),
                                                 .tags = BH_STR("[]"),

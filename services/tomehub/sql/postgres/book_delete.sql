@@ -1,0 +1,2 @@
+-- $1 book whose rows are purged.
+DELETE FROM books WHERE id = $1 AND state = 'purging';

@@ -1,0 +1,2 @@
+-- $1 book.
+DELETE FROM chapters WHERE book_id = $1;

@@ -1,0 +1,2 @@
+-- Owner, book.
+SELECT language FROM books WHERE owner_id = $1 AND id = $2;

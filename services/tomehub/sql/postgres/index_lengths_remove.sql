@@ -1,0 +1,2 @@
+-- Book.
+DELETE FROM index_lengths WHERE book_id = $1;

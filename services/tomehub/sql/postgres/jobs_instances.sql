@@ -1,0 +1,2 @@
+-- The processes that hold jobs.
+SELECT DISTINCT instance FROM jobs WHERE instance IS NOT NULL;
