@@ -73,9 +73,8 @@ static const char *skip_blanks(const char *at)
 static const char *skip_quoted(const char *at, const char quote, const bool has_escapes)
 {
     for (; *at != '\0'; at++) {
-        if (has_escapes && *at == '\\' && at[1] != '\0')
-            at++;
-        else if (*at == quote && at[1] == quote)
+        const bool is_escape = has_escapes && *at == '\\' && at[1] != '\0';
+        if (is_escape || (*at == quote && at[1] == quote))
             at++;
         else if (*at == quote)
             return at + 1;

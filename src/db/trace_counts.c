@@ -117,8 +117,10 @@ static void add(struct counts *const counts, const size_t cell, const uint64_t a
 static void raise_to(struct counts *const counts, const size_t cell, const uint64_t value)
 {
     uint64_t before = atomic_load_explicit(&counts->cells[cell], memory_order_relaxed);
-    while (before < value && !atomic_compare_exchange_weak(&counts->cells[cell], &before, value))
-        continue;
+    while (before < value) {
+        if (atomic_compare_exchange_weak(&counts->cells[cell], &before, value))
+            return;
+    }
 }
 
 static unsigned bucket_of(const uint64_t duration_us)

@@ -131,9 +131,10 @@ static enum tome_exit show(const struct tome_command *const command, const json_
     return tome_output(&text);
 }
 
-static enum tome_exit profile(const struct tome_command *const command,
-                              const struct tome_fetch_address *const address,
-                              const uint64_t duration_us, const size_t top, const bool as_json)
+static enum tome_exit watch_and_show(const struct tome_command *const command,
+                                     const struct tome_fetch_address *const address,
+                                     const uint64_t duration_us, const size_t top,
+                                     const bool as_json)
 {
     struct bh_error error;
     json_t *BH_CLEANUP(bh_json_decref_cleanup) before = NULL;
@@ -168,8 +169,8 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
     const struct tome_fetch_address address = { .host = session.settings.host,
                                                 .port = (unsigned)session.settings.port,
                                                 .timeout_us = ANSWER_TIMEOUT_US };
-    result = profile(command, &address, (uint64_t)duration * BH_SECOND_US, (size_t)top,
-                     given.values[OPTION_JSON] != NULL);
+    result = watch_and_show(command, &address, (uint64_t)duration * BH_SECOND_US, (size_t)top,
+                            given.values[OPTION_JSON] != NULL);
     tome_session_end(&session);
     return result;
 }
