@@ -41,13 +41,12 @@ static int bind(struct bh_sqlite_session *const session, const struct bh_stateme
 /* The statement, ready for `parameter_count` parameters. */
 static int prepare_for(struct bh_sqlite_session *const session,
                        const struct bh_statement *const statement, const size_t parameter_count,
-                       const struct bh_sqlite_prepared **const ret_slot,
-                       struct bh_error *const reterr)
+                       sqlite3_stmt **const ret_prepared, struct bh_error *const reterr)
 {
-    const int code = bh_sqlite_session_prepare(session, statement, ret_slot, reterr);
+    const int code = bh_sqlite_prepare(session, statement, ret_prepared, reterr);
     if (code)
         return code;
-    const int wanted = sqlite3_bind_parameter_count((*ret_slot)->statement);
+    const int wanted = sqlite3_bind_parameter_count(*ret_prepared);
     if ((size_t)wanted != parameter_count)
         return bh_error_set(reterr, BH_EINVAL, "statement \"%s\" takes %d parameters, %zu given",
                             statement->name, wanted, parameter_count);
@@ -151,11 +150,10 @@ int bh_sqlite_query_run(struct bh_sqlite_session *const session,
                         struct bh_arena *const arena, struct bh_db_rows *const ret_rows,
                         struct bh_error *const reterr)
 {
-    const struct bh_sqlite_prepared *slot;
-    int code = prepare_for(session, statement, parameter_count, &slot, reterr);
+    sqlite3_stmt *prepared;
+    int code = prepare_for(session, statement, parameter_count, &prepared, reterr);
     if (code)
         return code;
-    sqlite3_stmt *const prepared = slot->statement;
     struct rows rows = { .arena = ret_rows ? arena : NULL };
     code = bind(session, statement, prepared, parameters, parameter_count, reterr);
     if (!code)
@@ -200,11 +198,10 @@ int bh_sqlite_query_many(struct bh_sqlite_session *const session,
                          const size_t row_count, int64_t *const ret_changes,
                          struct bh_error *const reterr)
 {
-    const struct bh_sqlite_prepared *slot;
-    int code = prepare_for(session, statement, parameter_count, &slot, reterr);
+    sqlite3_stmt *prepared;
+    int code = prepare_for(session, statement, parameter_count, &prepared, reterr);
     if (code)
         return code;
-    sqlite3_stmt *const prepared = slot->statement;
     int64_t changes = 0;
     for (size_t row = 0; !code && row < row_count; row++) {
         code = run_row(session, statement, prepared, &parameters[row * parameter_count],

@@ -103,12 +103,12 @@ static void disconnect(struct bh_sqlite_session *const session)
         session->destroy_data(session->data);
     session->data = NULL;
     for (size_t i = 0; session->prepared && i < session->config->statement_count; i++) {
-        sqlite3_finalize(session->prepared[i].statement);
-        session->prepared[i].statement = NULL;
+        sqlite3_finalize(session->prepared[i]);
+        session->prepared[i] = NULL;
     }
     for (size_t i = 0; i < BH_SQLITE_LOOSE_MAX; i++) {
-        sqlite3_finalize(session->loose[i].prepared.statement);
-        session->loose[i].prepared.statement = NULL;
+        sqlite3_finalize(session->loose[i].prepared);
+        session->loose[i].prepared = NULL;
         session->loose[i].statement = NULL;
     }
     if (session->connection)
@@ -246,8 +246,8 @@ int bh_sqlite_session_error(struct bh_sqlite_session *const session,
 }
 
 /* Where the session keeps `statement`, or NULL when there is no room for one more. */
-static struct bh_sqlite_prepared *slot_of(struct bh_sqlite_session *const session,
-                                          const struct bh_statement *const statement)
+static sqlite3_stmt **slot_of(struct bh_sqlite_session *const session,
+                              const struct bh_statement *const statement)
 {
     const struct bh_sqlite_config *const config = session->config;
     if (statement->index < config->statement_count &&
@@ -263,8 +263,8 @@ static struct bh_sqlite_prepared *slot_of(struct bh_sqlite_session *const sessio
 }
 
 static int prepare_text(struct bh_sqlite_session *const session,
-                        const struct bh_statement *const statement,
-                        struct bh_sqlite_prepared *const slot, struct bh_error *const reterr)
+                        const struct bh_statement *const statement, sqlite3_stmt **const slot,
+                        struct bh_error *const reterr)
 {
     if (!statement->sqlite)
         return bh_error_set(reterr, BH_EUNSUPPORTED, "statement \"%s\" has no text for SQLite",
@@ -280,30 +280,7 @@ static int prepare_text(struct bh_sqlite_session *const session,
         return bh_error_set(reterr, BH_EINVAL, "statement \"%s\" is not one SQL statement",
                             statement->name);
     }
-    slot->statement = prepared;
-    return 0;
-}
-
-int bh_sqlite_session_prepare(struct bh_sqlite_session *const session,
-                              const struct bh_statement *const statement,
-                              const struct bh_sqlite_prepared **const ret_slot,
-                              struct bh_error *const reterr)
-{
-    struct bh_sqlite_prepared *const slot = slot_of(session, statement);
-    if (!slot)
-        return bh_error_set(reterr, BH_ELIMIT,
-                            "statement \"%s\": more than %d statements outside of the table given "
-                            "to bh_db_open; add it to the table",
-                            statement->name, BH_SQLITE_LOOSE_MAX);
-    if (slot->statement) {
-        sqlite3_reset(slot->statement);
-        sqlite3_clear_bindings(slot->statement);
-    } else {
-        const int code = prepare_text(session, statement, slot, reterr);
-        if (code)
-            return code;
-    }
-    *ret_slot = slot;
+    *slot = prepared;
     return 0;
 }
 
@@ -312,11 +289,22 @@ int bh_sqlite_prepare(struct bh_sqlite_session *const session,
                       sqlite3_stmt **const ret_statement, struct bh_error *const reterr)
 {
     bh_magic_check(session, SESSION_MAGIC);
-    const struct bh_sqlite_prepared *slot;
-    const int code = bh_sqlite_session_prepare(session, statement, &slot, reterr);
-    if (!code)
-        *ret_statement = slot->statement;
-    return code;
+    sqlite3_stmt **const slot = slot_of(session, statement);
+    if (!slot)
+        return bh_error_set(reterr, BH_ELIMIT,
+                            "statement \"%s\": more than %d statements outside of the table given "
+                            "to bh_db_open; add it to the table",
+                            statement->name, BH_SQLITE_LOOSE_MAX);
+    if (*slot) {
+        sqlite3_reset(*slot);
+        sqlite3_clear_bindings(*slot);
+    } else {
+        const int code = prepare_text(session, statement, slot, reterr);
+        if (code)
+            return code;
+    }
+    *ret_statement = *slot;
+    return 0;
 }
 
 /* ---- Transactions ---- */

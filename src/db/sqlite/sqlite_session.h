@@ -28,10 +28,6 @@ struct bh_sqlite_config {
     void *hook_argument;
 };
 
-struct bh_sqlite_prepared {
-    sqlite3_stmt *statement; /* NULL: not yet prepared on this connection */
-};
-
 /* Statements outside of the config's table that one session may prepare. */
 #define BH_SQLITE_LOOSE_MAX 16
 
@@ -40,17 +36,17 @@ struct bh_sqlite_session {
     const struct bh_sqlite_config *config;
     bool writer;
     struct bh_db_lane_metrics metrics;
-    int turn;                            /* writers: the file of sqlite_turn.h */
-    sqlite3 *connection;                 /* NULL: to be opened before its next use */
-    struct bh_sqlite_prepared *prepared; /* by the statement's index */
-    struct bh_sqlite_stop *stop;         /* of the running call; NULL: nothing may stop it */
+    int turn;                    /* writers: the file of sqlite_turn.h */
+    sqlite3 *connection;         /* NULL: to be opened before its next use */
+    sqlite3_stmt **prepared;     /* by the statement's index; NULL: not yet on this connection */
+    struct bh_sqlite_stop *stop; /* of the running call; NULL: nothing may stop it */
     uint64_t lock_wait_since_us;
     uint64_t rows;           /* of the running call, as told by bh_sqlite_set_rows */
     unsigned log_pages;      /* in the log as of the last commit; 0: emptied since */
     unsigned log_pages_next; /* when to try again to empty it */
     struct {
         const struct bh_statement *statement;
-        struct bh_sqlite_prepared prepared;
+        sqlite3_stmt *prepared;
     } loose[BH_SQLITE_LOOSE_MAX];
     void *data;
     void (*destroy_data)(void *data);
@@ -82,12 +78,6 @@ int bh_sqlite_session_begin(struct bh_sqlite_session *session,
 int bh_sqlite_session_commit(struct bh_sqlite_session *session,
                              struct bh_error *reterr) BH_MUST_CHECK;
 void bh_sqlite_session_rollback(struct bh_sqlite_session *session);
-
-/* The slot of a statement, reset and without bindings. */
-int bh_sqlite_session_prepare(struct bh_sqlite_session *session,
-                              const struct bh_statement *statement,
-                              const struct bh_sqlite_prepared **ret_slot,
-                              struct bh_error *reterr) BH_MUST_CHECK;
 
 /* bh_sqlite_error, told with the statement's name. */
 int bh_sqlite_session_error(struct bh_sqlite_session *session, const struct bh_statement *statement,
