@@ -1,25 +1,12 @@
 /*
  * What those hear who get no connection: who has them, or what is wrong with the host.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "db/pool/pool_steps.h"
 
 #define HOLDERS_TOLD 3
-
-/* Appends to a text that is cut where it ends. */
-static void append(struct bh_error *const error, const char *const format, ...) BH_PRINTF(2, 3);
-
-static void append(struct bh_error *const error, const char *const format, ...)
-{
-    const size_t length = strlen(error->message);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error->message + length, sizeof(error->message) - length, format, arguments);
-    va_end(arguments);
-}
 
 static double seconds(const uint64_t from_us, const uint64_t to_us)
 {
@@ -36,8 +23,10 @@ static void append_holders(const struct bh_pool_shard *const shard, struct bh_er
             const struct bh_pool_lease *const lease = bh_pool_lease_at(connection->leases.next);
             if (told == HOLDERS_TOLD)
                 return;
-            append(error, "%s %.1f s by %.*s", told == 0 ? ", the longest" : ",",
-                   seconds(lease->granted_us, shard->now_us), BH_STR_ARGS(bh_pool_holder(lease)));
+            const size_t length = strlen(error->message);
+            snprintf(error->message + length, sizeof(error->message) - length, "%s %.1f s by %.*s",
+                     told == 0 ? ", the longest" : ",", seconds(lease->granted_us, shard->now_us),
+                     BH_STR_ARGS(bh_pool_holder(lease)));
             told++;
         }
     }
