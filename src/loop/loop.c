@@ -46,6 +46,10 @@ static void keep_awake(uv_idle_t *const handle)
 static void run_ready(struct bh_loop *const loop)
 {
     bh_fiber_run_ready(loop);
+    for (struct bh_list *node; (node = bh_list_pop(&loop->turn_end));) {
+        struct bh_task *const task = BH_LIST_ENTRY(node, struct bh_task, node);
+        task->run(task);
+    }
     const bool more = !bh_list_is_empty(&loop->ready);
     if (more != (uv_is_active((uv_handle_t *)&loop->spin) != 0)) {
         if (more)
@@ -89,6 +93,7 @@ int bh_loop_create(const struct bh_loop_options *const options, struct bh_loop *
     }
     loop->magic = BH_LOOP_MAGIC;
     bh_list_init(&loop->hooks);
+    bh_list_init(&loop->turn_end);
     bh_list_init(&loop->ready);
     bh_list_init(&loop->idle_fibers);
     bh_list_init(&loop->shared.posted);
@@ -188,6 +193,7 @@ void bh_loop_destroy(struct bh_loop *const loop)
     bh_magic_check(loop, BH_LOOP_MAGIC);
     bh_assert(loop->fiber_count == 0);
     bh_assert(bh_list_is_empty(&loop->hooks));
+    bh_assert(bh_list_is_empty(&loop->turn_end));
     bh_assert(bh_list_is_empty(&loop->shared.posted));
     if (!loop->own_handles_closed) {
         close_own_handles(loop);
@@ -209,6 +215,12 @@ void bh_loop_post(struct bh_loop *const loop, struct bh_task *const task)
     bh_list_append(&loop->shared.posted, &task->node);
     uv_async_send(&loop->wakeup);
     pthread_mutex_unlock(&loop->shared.mutex);
+}
+
+void bh_loop_at_turn_end(struct bh_loop *const loop, struct bh_task *const task)
+{
+    bh_magic_check(loop, BH_LOOP_MAGIC);
+    bh_list_append(&loop->turn_end, &task->node);
 }
 
 uv_loop_t *bh_loop_uv(struct bh_loop *const loop)

@@ -22,6 +22,7 @@ struct bh_loop {
     uint64_t now_us; /* 0: not read yet in this turn */
 
     struct bh_list hooks; /* struct bh_loop_hook.node */
+    struct bh_list turn_end; /* struct bh_task.node */
     struct bh_list ready; /* fibers to resume, in order */
     struct bh_fiber *current;
     unsigned fiber_count;

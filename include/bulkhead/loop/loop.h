@@ -55,6 +55,10 @@ void bh_loop_remove_hook(struct bh_loop *loop, struct bh_loop_hook *hook);
  * end the task is dropped only by bh_loop_destroy, which asserts that none is left. */
 void bh_loop_post(struct bh_loop *loop, struct bh_task *task);
 
+/* Queues `task` to run in this loop turn, once the fibers that are ready have run: for output that
+ * they gather. The caller may take it back by unlinking its node. Loop thread. */
+void bh_loop_at_turn_end(struct bh_loop *loop, struct bh_task *task);
+
 /* libuv's loop, for handles of the owner's own. Loop thread. */
 uv_loop_t *bh_loop_uv(struct bh_loop *loop);
 

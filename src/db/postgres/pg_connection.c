@@ -1,9 +1,11 @@
 /* Sending requests, reading their results in order, and losing the connection. */
 #include "db/postgres/pg_connection.h"
 
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/time.h"
@@ -287,6 +289,31 @@ void bh_pg_connection_watch(struct bh_pg_connection *const connection)
     uv_poll_start(&connection->poll, wanted, on_event);
 }
 
+static void set_cork(struct bh_pg_connection *const connection, const bool is_corked)
+{
+    const int value = is_corked;
+    setsockopt(PQsocket(connection->pg), IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+    connection->is_corked = is_corked;
+}
+
+static void turn_ends(struct bh_task *const task)
+{
+    struct bh_pg_connection *const connection = BH_CONTAINER_OF(task, struct bh_pg_connection,
+                                                                turn_end);
+    if (connection->is_corked)
+        set_cork(connection, false);
+}
+
+/* libpq sends each segment by itself. What follows the first one in a turn of the loop is held back
+ * and leaves in one piece at the turn's end: the server wakes up once for it. */
+static void gather(struct bh_pg_connection *const connection)
+{
+    if (bh_list_is_empty(&connection->turn_end.node))
+        bh_loop_at_turn_end(connection->loop, &connection->turn_end);
+    else if (!connection->is_corked)
+        set_cork(connection, true);
+}
+
 /* What an idle connection is told: why the server will hang up. */
 static void on_notice(void *const argument, const PGresult *const result)
 {
@@ -308,6 +335,7 @@ int bh_pg_connection_adopt(struct bh_pg_connection *const connection, PGconn *co
     connection->poll.data = connection;
     connection->state = BH_PG_OPEN;
     PQsetNoticeReceiver(pg, on_notice, connection);
+    connection->turn_end.run = turn_ends;
     connection->watched = UV_READABLE;
     uv_poll_start(&connection->poll, UV_READABLE, on_event);
     return 0;
@@ -408,6 +436,7 @@ int bh_pg_connection_send(struct bh_pg_connection *const connection,
         call->span->granted_us = bh_time_now_us();
     request_init(request);
     request->statement = call->statement;
+    gather(connection);
     request->slot = slot_of(connection, call->statement);
     if (!send_all(connection, request, call))
         return send_failed(connection, name, reterr);

@@ -78,6 +78,8 @@ struct bh_pg_connection {
     struct bh_list requests; /* struct bh_pg_request.node, oldest first */
     struct bh_pg_prepared *prepared;
     struct bh_buf texts;      /* of parameters, while they are sent */
+    struct bh_task turn_end;  /* queued: something was sent in this loop turn */
+    bool is_corked;           /* TCP holds back what follows until the turn\'s end */
     struct bh_error lost;     /* why, once LOST */
     struct bh_fiber *driver;  /* drives the socket itself (pg_plain.h); NULL: requests do */
     struct bh_pg_job *job;    /* opening or cancelling on a worker thread */

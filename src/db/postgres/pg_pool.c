@@ -138,6 +138,7 @@ static struct bh_pool_connection *pool_connect(struct bh_pool_shard *const shard
     connection->state = BH_PG_OPENING;
     bh_list_init(&connection->requests);
     bh_list_init(&connection->own.node);
+    bh_list_init(&connection->turn_end.node);
     bh_buf_init(&connection->texts, SIZE_MAX / 2);
     if (!start_job(connection, connect_in_fiber)) {
         bh_buf_fini(&connection->texts);
@@ -249,6 +250,7 @@ static void pool_destroy(struct bh_pool_connection *const base)
 {
     struct bh_pg_connection *const connection = of(base);
     connection->state = BH_PG_GONE;
+    bh_list_unlink(&connection->turn_end.node);
     if (connection->job)
         connection->job->connection = NULL;
     for (struct bh_list *node; (node = bh_list_pop(&connection->requests));) {
