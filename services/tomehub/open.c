@@ -33,9 +33,10 @@ static int pool_sizes(const struct tome_settings *const settings,
     return 0;
 }
 
-static int open_database(const struct tome_settings *const settings, struct bh_db **const ret_db,
-                         struct bh_error *const reterr)
+int tome_open_database(const struct tome_settings *const settings, struct bh_db **const ret_db,
+                       struct bh_error *const reterr)
 {
+    bh_sqlite_set_connect_hook(tome_search_connect, NULL);
     struct bh_postgres_options postgres = {
         .loops = (unsigned)settings->loops,
         .overflow = (unsigned)settings->db_pool_overflow,
@@ -73,8 +74,7 @@ int tome_open(const struct tome_settings *const settings, const enum tome_open h
         .slow_us = settings->slow_query_us,
         .runs_maximum = (unsigned)settings->query_repeat_limit,
     });
-    bh_sqlite_set_connect_hook(tome_search_connect, NULL);
-    int result = open_database(settings, &db, reterr);
+    int result = tome_open_database(settings, &db, reterr);
     if (result == 0)
         result = bh_migrate(db, tome_sql_migrations, TOME_SQL_MIGRATION_COUNT, &applied, reterr);
     if (result == 0 && how == TOME_OPEN_CHECKED)

@@ -13,3 +13,7 @@ enum tome_open {
 int tome_open(const struct tome_settings *settings, enum tome_open how,
               struct bh_migrate_report *report, struct bh_db **ret_db,
               struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Its database alone, as it is. */
+int tome_open_database(const struct tome_settings *settings, struct bh_db **ret_db,
+                       struct bh_error *reterr) BH_MUST_CHECK;

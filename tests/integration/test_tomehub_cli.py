@@ -297,6 +297,22 @@ def test_check(command: Command, tmp_path: Path) -> None:
     assert "1 hit" in command("search", "checked").stdout
 
 
+def test_check_pool(command: Command) -> None:
+    result = command("check", "pool")
+    lines = result.stdout.splitlines()
+    assert result.status == 0 and lines[-1] == "Total: 7 | Passed: 7 | Failed: 0", result
+    for told in ("the pool starts", "3 connections at once", "gives up", "overrides", "renew|cycl"):
+        assert any(re.search(told, line) for line in lines), told
+    narrow = command("check", "pool", DB_POOL_READ_SIZE="1", DB_POOL_MIN="0", DB_POOL_TIMEOUT="7s")
+    assert narrow.status == 0 and "1 connections at once" in narrow.stdout
+    assert "(DB_POOL_TIMEOUT=8s)" in narrow.stdout
+    assert command("check", "pool", "more").status == 2
+    assert command("check", "pond").status == 2
+    nowhere = command("check", "pool", DATABASE_URL="postgresql://127.0.0.1:1/x")
+    assert nowhere.status == 1 and "FAIL: the pool starts" in nowhere.stdout
+    assert "start the server" in nowhere.stdout
+
+
 @pytest.mark.sqlite
 def test_check_of_a_damaged_database(command: Command, library_dir: Path) -> None:
     command("migrate")

@@ -1,15 +1,18 @@
 /* `tomehub check`: whether everything a server needs is in order, one line each. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "bulkhead/base/log.h"
+#include "cli/check_pool.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "cli/tally.h"
 #include "extract/extract_process.h"
 #include "library/index.h"
 #include "tomehub_sql.h"
@@ -23,27 +26,9 @@ static const struct tome_option options[] = {
                          .help = "make the search index anew from the books" },
 };
 
-struct tally {
-    unsigned total, passed;
-};
-
-static void tell(struct tally *tally, bool passed, const char *format, ...) BH_PRINTF(3, 4);
-
-static void tell(struct tally *const tally, const bool passed, const char *const format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    tally->total++;
-    tally->passed += passed;
-    fputs(passed ? "PASS: " : "FAIL: ", stdout);
-    vprintf(format, arguments);
-    putchar('\n');
-    va_end(arguments);
-}
-
 /* ---- The checks ---- */
 
-static void check_integrity(struct tally *const tally, struct bh_db *const db)
+static void check_integrity(struct tome_tally *const tally, struct bh_db *const db)
 {
     struct bh_arena *BH_CLEANUP(bh_arena_destroy_cleanup) arena = NULL;
     struct bh_error error = { .message = "out of memory" };
@@ -52,29 +37,29 @@ static void check_integrity(struct tally *const tally, struct bh_db *const db)
     if (result == 0)
         result = bh_db_query(db, BH_DB_READ, &TOME_SQL_INTEGRITY, NULL, 0, arena, &rows, &error);
     if (result != 0)
-        tell(tally, false, "database integrity: %s", error.message);
+        tome_tally_tell(tally, false, "database integrity: %s", error.message);
     else if (bh_str_equal(bh_db_text_at(&rows, 0, 0), BH_STR("ok")))
-        tell(tally, true, "database integrity");
+        tome_tally_tell(tally, true, "database integrity");
     else
-        tell(tally, false, "database integrity: %.*s; restore it from a backup",
-             BH_STR_ARGS(bh_db_text_at(&rows, 0, 0)));
+        tome_tally_tell(tally, false, "database integrity: %.*s; restore it from a backup",
+                        BH_STR_ARGS(bh_db_text_at(&rows, 0, 0)));
 }
 
-static void check_database(struct tally *const tally, struct tome_session *const session)
+static void check_database(struct tome_tally *const tally, struct tome_session *const session)
 {
     struct bh_error error;
     struct bh_migrate_report report;
     if (tome_open(&session->settings, TOME_OPEN_UNCHECKED, &report, &session->db, &error) != 0) {
-        tell(tally, false, "database: %s", error.message);
+        tome_tally_tell(tally, false, "database: %s", error.message);
         return;
     }
-    tell(tally, true, "database opens (%s, schema version %u)", bh_db_backend(session->db),
-         report.version_after);
+    tome_tally_tell(tally, true, "database opens (%s, schema version %u)",
+                    bh_db_backend(session->db), report.version_after);
     check_integrity(tally, session->db);
     if (tome_index_check_version(session->db, &error) == 0)
-        tell(tally, true, "search index fits this program");
+        tome_tally_tell(tally, true, "search index fits this program");
     else
-        tell(tally, false, "search index: %s", error.message);
+        tome_tally_tell(tally, false, "search index: %s", error.message);
 }
 
 /* Has the extractor read a few words, as it would a book. */
@@ -99,7 +84,8 @@ static int run_extractor(const struct tome_settings *const settings, const int f
                                     : result;
 }
 
-static void check_extractor(struct tally *const tally, const struct tome_settings *const settings)
+static void check_extractor(struct tome_tally *const tally,
+                            const struct tome_settings *const settings)
 {
     struct bh_error error = { .message = "no temporary file can be made" };
     int result = BH_EIO;
@@ -110,12 +96,12 @@ static void check_extractor(struct tally *const tally, const struct tome_setting
     if (file >= 0)
         close(file);
     if (result == 0)
-        tell(tally, true, "extractor reads a file in its sandbox");
+        tome_tally_tell(tally, true, "extractor reads a file in its sandbox");
     else
-        tell(tally, false, "extractor: %s", error.message);
+        tome_tally_tell(tally, false, "extractor: %s", error.message);
 }
 
-static void check_disk(struct tally *const tally, const struct tome_settings *const settings)
+static void check_disk(struct tome_tally *const tally, const struct tome_settings *const settings)
 {
     char path[PATH_MAX];
     struct statvfs disk;
@@ -127,13 +113,20 @@ static void check_disk(struct tally *const tally, const struct tome_settings *co
     if (result == 0 && is_postgres)
         result = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : BH_EIO;
     if (result != 0 || statvfs(path, &disk) != 0) {
-        tell(tally, false, "disk space: the disk of %s cannot be looked at",
-             is_postgres ? "DATA_DIR" : "the database");
+        tome_tally_tell(tally, false, "disk space: the disk of %s cannot be looked at",
+                        is_postgres ? "DATA_DIR" : "the database");
         return;
     }
     const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    tell(tally, free_bytes >= DISK_BYTES_MIN, "disk space: %llu MB free",
-         (unsigned long long)(free_bytes >> 20));
+    tome_tally_tell(tally, free_bytes >= DISK_BYTES_MIN, "disk space: %llu MB free",
+                    (unsigned long long)(free_bytes >> 20));
+}
+
+static void check_all(struct tome_tally *const tally, struct tome_session *const session)
+{
+    check_database(tally, session);
+    check_extractor(tally, &session->settings);
+    check_disk(tally, &session->settings);
 }
 
 static int rebuild(const struct tome_command *const command, struct tome_session *const session)
@@ -155,10 +148,16 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
     struct tome_options given;
     enum tome_exit result;
     struct tome_session session;
-    struct tally tally = { 0 };
+    struct tome_tally tally = { 0 };
     struct bh_error error;
     if (!tome_cli_parse(command, argc, argv, &given, &result))
         return result;
+    const bool is_pool = given.argument_count > 0;
+    if (is_pool && strcmp(given.arguments[0], "pool") != 0) {
+        tome_cli_error(command, "\"%s\" is no part that can be checked by itself; there is: pool",
+                       given.arguments[0]);
+        return TOME_EXIT_USAGE;
+    }
     if (given.values[OPTION_REBUILD] != NULL) {
         if (!tome_session_begin(command, &session))
             return TOME_EXIT_FAILED;
@@ -168,28 +167,32 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
     }
     session = (struct tome_session){ 0 };
     if (tome_settings_load(&session.settings, &session.origin, &error) == 0) {
-        tell(&tally, true, "settings");
-        check_database(&tally, &session);
-        check_extractor(&tally, &session.settings);
-        check_disk(&tally, &session.settings);
+        tome_tally_tell(&tally, true, "settings");
+        if (is_pool) {
+            bh_log_setup(BH_LOG_ERROR, BH_LOG_TEXT, STDERR_FILENO);
+            tome_check_pool(&tally, &session.settings);
+        } else {
+            check_all(&tally, &session);
+        }
     } else {
-        tell(&tally, false, "settings: %s", error.message);
+        tome_tally_tell(&tally, false, "settings: %s", error.message);
     }
-    printf("Total: %u | Passed: %u | Failed: %u\n", tally.total, tally.passed,
-           tally.total - tally.passed);
     tome_session_end(&session);
-    return tally.passed == tally.total ? TOME_EXIT_OK : TOME_EXIT_FAILED;
+    return tome_tally_end(&tally) ? TOME_EXIT_OK : TOME_EXIT_FAILED;
 }
 
 const struct tome_command tome_command_check = {
     .name = "check",
-    .arguments = "",
-    .summary = "check settings, database, extractor and disk",
+    .arguments = "[pool]",
+    .arguments_maximum = 1,
+    .summary = "check settings, database, extractor and disk, or how the pool behaves",
     .description = "One line PASS: or FAIL: for each check, and their counts. The database is made "
-                   "if it is not there.",
+                   "if it is not there.\n\"check pool\" opens small pools beside a running "
+                   "server's and tries them: several\nconnections at once, waiting, giving up, "
+                   "renewal.",
     .options = options,
     .option_count = BH_COUNT_OF(options),
-    .examples = "  tomehub check\n  tomehub check --rebuild-index",
+    .examples = "  tomehub check\n  tomehub check pool\n  tomehub check --rebuild-index",
     .failures = "a check failed",
     .run = run,
 };
