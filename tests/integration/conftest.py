@@ -27,12 +27,19 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: Postgres) -> PostgresDatabase:
+    """Libraries on that server."""
+    return PostgresDatabase(postgres_server)
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Database:
     """Tests of the service run on both databases; `@pytest.mark.sqlite`: on SQLite alone."""
     if request.param == "sqlite":
         return SqliteDatabase()
-    return PostgresDatabase(request.getfixturevalue("postgres_server"))
+    postgres: PostgresDatabase = request.getfixturevalue("postgres_database")
+    return postgres
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from support.database import PostgresDatabase, SqliteDatabase
 from support.http import JsonClient
-from support.postgres import Postgres
 from support.server import Server, ServerOptions
 
 WORDS = """the of and a to in is was he that his with as house houses housing whale whales whaling
@@ -65,12 +64,14 @@ def make_book(number: int, dice: random.Random) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def both(
-    tomehub_binary: Any, postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
+    tomehub_binary: Any,
+    postgres_database: PostgresDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[JsonClient]]:
     """Clients of two servers with the same books, taken in one after another so that ids agree."""
     with ExitStack() as stack:
         clients = []
-        for database in (SqliteDatabase(), PostgresDatabase(postgres_server)):
+        for database in (SqliteDatabase(), postgres_database):
             folder = tmp_path_factory.mktemp(database.name) / "library"
             folder.mkdir()
             settings = stack.enter_context(database.library(folder))

@@ -1,0 +1,2 @@
+-- The highest id a book was given elsewhere: later ones are higher.
+UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'books';

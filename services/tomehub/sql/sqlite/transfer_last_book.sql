@@ -1,0 +1,2 @@
+-- The highest id a book was given.
+SELECT seq FROM sqlite_sequence WHERE name = 'books';

@@ -1,0 +1,1 @@
+SELECT id, generation FROM owners ORDER BY id;
