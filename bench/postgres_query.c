@@ -4,8 +4,8 @@
  *     postgres_query URL [SECONDS [LOOPS [FIBERS [ROWS]]]]
  *
  * Each of FIBERS fibers on each loop reads ROWS rows of 2 kB by their key, one statement after the
- * other. Prints statements a second, this process' processor time for each, and the answer time's median
- * and 99th percentile. The table `bench_rows` is made if it is not there (20,000 rows).
+ * other. Prints statements a second, this process' processor time for each, and the median and 99th
+ * percentile of answer times. The table `bench_rows` (20,000 rows) is made if it is not there.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -125,7 +125,7 @@ static void take_error(struct bh_pg_connection *const connection,
         result, request->statement ? request->statement->name : "query", &error);
     request->has_failed = true;
     const bool is_stale = bh_pg_error_is_stale(result);
-    if (is_stale || (request->prepares && request->commands == 0))
+    if (is_stale || (request->prepares && request->commands == request->before))
         forget_preparation(connection, request);
     if (request->call) {
         if (!request->call->code) {
@@ -170,8 +170,7 @@ static int rows_refused(const struct bh_pg_call *const call, const int code,
 static void take_rows(struct bh_pg_request *const request, PGresult *const result)
 {
     struct bh_pg_call *const call = request->call;
-    const bool is_preparation = request->prepares && request->commands == 0;
-    if (!call || call->code || is_preparation)
+    if (!call || call->code || request->commands < request->before + request->prepares)
         return;
     if (changes_rows(PQcmdStatus(result)))
         call->changes += strtoll(PQcmdTuples(result), NULL, 10);
@@ -373,11 +372,21 @@ static bool send_row(struct bh_pg_connection *const connection,
                              parameters->values, parameters->lengths, parameters->formats, 1) == 1;
 }
 
+static bool send_text(const struct bh_pg_connection *const connection, const char *const text)
+{
+    return PQsendQueryParams(connection->pg, text, 0, NULL, NULL, NULL, NULL, 1) == 1;
+}
+
 static bool send_all(struct bh_pg_connection *const connection, struct bh_pg_request *const request,
                      const struct bh_pg_call *const call)
 {
     char name[STATEMENT_NAME_SIZE] = "";
     struct bh_pg_prepared *const slot = request->slot;
+    for (size_t i = 0; i < BH_COUNT_OF(call->before) && call->before[i]; i++) {
+        if (!send_text(connection, call->before[i]))
+            return false;
+        request->before++;
+    }
     if (slot) {
         request->version = atomic_load(&connection->config->versions[call->statement->index]);
         request->prepares = !slot->is_prepared || slot->version != request->version;
@@ -402,6 +411,7 @@ static void request_init(struct bh_pg_request *const request)
 {
     request->slot = NULL;
     request->statement = NULL;
+    request->before = 0;
     request->prepares = false;
     request->in_result = false;
     request->commands = 0;
@@ -452,7 +462,7 @@ int bh_pg_connection_send_texts(struct bh_pg_connection *const connection,
     request_init(request);
     bool is_sent = connection->state == BH_PG_OPEN;
     for (size_t i = 0; is_sent && i < count; i++)
-        is_sent = PQsendQueryParams(connection->pg, texts[i], 0, NULL, NULL, NULL, NULL, 1) == 1;
+        is_sent = send_text(connection, texts[i]);
     if (!is_sent || PQpipelineSync(connection->pg) != 1)
         return connection->state == BH_PG_OPEN ? send_failed(connection, "connection", NULL)
                                                : BH_EUNAVAILABLE;

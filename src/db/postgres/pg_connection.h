@@ -23,6 +23,7 @@ struct bh_pg_call {
     const struct bh_statement *statement;
     const struct bh_db_value *parameters;
     size_t parameter_count, row_count;
+    const char *before[2];  /* texts to run first, in the same segment; NULL: none */
     struct bh_fiber *fiber; /* woken when `is_done` */
 
     struct bh_trace_span *span; /* NULL: not timed */
@@ -46,7 +47,8 @@ struct bh_pg_request {
     const struct bh_statement *statement;
     struct bh_pg_prepared *slot; /* NULL: unnamed */
     unsigned version;
-    bool prepares;   /* its first command is the preparation */
+    size_t before;   /* commands in front of the statement's own */
+    bool prepares;   /* the first of those is the preparation */
     bool in_result;  /* the current command has answered */
     size_t commands; /* answered to their end */
     bool has_failed;

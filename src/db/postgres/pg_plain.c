@@ -215,6 +215,18 @@ static int run_text(struct bh_pg_connection *const connection, const char *const
     return read_results(connection, name, &ignored, reterr);
 }
 
+int bh_pg_plain_run(struct bh_pg_connection *const connection, const char *const name,
+                    const char *const *const texts, const size_t count,
+                    struct bh_error *const reterr)
+{
+    int code = begin(connection, name, reterr);
+    if (code)
+        return code;
+    for (size_t i = 0; !code && i < count && texts[i]; i++)
+        code = run_text(connection, name, texts[i], reterr);
+    return end(connection, name, code, reterr);
+}
+
 int bh_pg_plain_script(struct bh_pg_connection *const connection, const char *const name,
                        const char *const text, struct bh_error *const reterr)
 {

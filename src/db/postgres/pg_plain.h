@@ -12,6 +12,10 @@
 /* Whether the statement's text is a COPY … FROM STDIN. */
 bool bh_pg_plain_is_copy(const struct bh_statement *statement);
 
+/* Runs the texts (NULL behind the last), each by itself. */
+int bh_pg_plain_run(struct bh_pg_connection *connection, const char *name, const char *const *texts,
+                    size_t count, struct bh_error *reterr) BH_MUST_CHECK;
+
 /* The rows as COPY data in binary format. *ret_changes: how many the server took. */
 int bh_pg_plain_copy(struct bh_pg_connection *connection, const struct bh_statement *statement,
                      const struct bh_db_value *parameters, size_t parameter_count, size_t row_count,

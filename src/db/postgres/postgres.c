@@ -2,6 +2,7 @@
  * The PostgreSQL driver: two pools, READ and WRITE, a shard of each on every loop that makes calls.
  * A call from a thread without a loop runs as a fiber on the driver's own.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -50,6 +51,9 @@ struct transaction {
     struct database *database;
     struct bh_pool_lease lease;
     struct bh_pg_connection *connection;
+    enum bh_db_lane lane;
+    char budget[64]; /* the text that limits its statements, or empty */
+    bool is_begun;   /* in the database too: with the first statement */
     bool is_running; /* a statement nobody waits for */
     int failed;      /* 0, or the code of the error after which only rollback is left */
 };
@@ -59,9 +63,9 @@ struct transaction {
         .name = (statement_name), .postgres = (text), .index = UINT32_MAX \
     }
 
-static const struct bh_statement begin_statements[2] = {
-    [BH_DB_READ] = STATEMENT("begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-    [BH_DB_WRITE] = STATEMENT("begin", "BEGIN"),
+static const char *const begin_texts[2] = {
+    [BH_DB_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    [BH_DB_WRITE] = "BEGIN",
 };
 static const struct bh_statement commit_statement = STATEMENT("commit", "COMMIT");
 static const struct bh_statement no_timeout = STATEMENT("migration_lock",
@@ -393,10 +397,25 @@ struct beginning {
     int code;
 };
 
-static void give_back(struct transaction *const transaction, const enum bh_pool_outcome outcome)
+static void give_back(struct transaction *const transaction)
 {
-    const bool is_open = transaction->connection->state == BH_PG_OPEN;
-    bh_pool_return(&transaction->lease, is_open ? outcome : BH_POOL_BROKEN);
+    enum bh_pool_outcome outcome = transaction->is_begun ? BH_POOL_DIRTY : BH_POOL_CLEAN;
+    if (transaction->is_running)
+        outcome = BH_POOL_RUNNING;
+    if (transaction->connection->state != BH_PG_OPEN)
+        outcome = BH_POOL_BROKEN;
+    bh_pool_return(&transaction->lease, outcome);
+}
+
+/* What is left until the fiber's deadline, where that is less than any statement may take. */
+static void set_budget(struct transaction *const transaction)
+{
+    const uint64_t deadline_us = bh_fiber_deadline(), now_us = bh_time_now_us();
+    const uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+    if (left_us < transaction->database->postgres.statement_timeout_us)
+        snprintf(transaction->budget, sizeof(transaction->budget),
+                 "SET LOCAL statement_timeout = %llu",
+                 (unsigned long long)(left_us / BH_MS_US + 1));
 }
 
 static void begin_in_fiber(void *const argument)
@@ -414,14 +433,10 @@ static void begin_in_fiber(void *const argument)
     beginning->code = code;
     if (code)
         return;
+    beginning->span->granted_us = bh_time_now_us();
     transaction->connection = bh_pg_connection_of(&transaction->lease);
-    struct bh_pg_call call;
-    bh_pg_call_init(&call, &begin_statements[beginning->lane], NULL, 0, NULL, beginning->span);
-    code = bh_pg_call_held(transaction->connection, &call, false, &transaction->is_running,
-                           beginning->reterr);
-    beginning->code = code;
-    if (code)
-        give_back(transaction, transaction->is_running ? BH_POOL_RUNNING : BH_POOL_DIRTY);
+    transaction->lane = beginning->lane;
+    set_budget(transaction);
 }
 
 static int database_begin(struct bh_db *const db, const enum bh_db_lane lane,
@@ -459,8 +474,7 @@ static void transaction_free(struct transaction *const transaction)
 /* The pool resets the connection within its time limit; nobody has to wait for that. */
 static void rollback_in_fiber(void *const argument)
 {
-    struct transaction *const transaction = argument;
-    give_back(transaction, transaction->is_running ? BH_POOL_RUNNING : BH_POOL_DIRTY);
+    give_back(argument);
 }
 
 static void transaction_rollback(struct bh_db_transaction *const base,
@@ -492,9 +506,12 @@ static void commit_in_fiber(void *const argument)
 {
     struct held *const held = argument;
     struct transaction *const transaction = held->transaction;
-    held->code = bh_pg_call_held(transaction->connection, &held->call, true,
-                                 &transaction->is_running, held->reterr);
-    give_back(transaction, held->code ? BH_POOL_DIRTY : BH_POOL_CLEAN);
+    if (transaction->is_begun)
+        held->code = bh_pg_call_held(transaction->connection, &held->call, true,
+                                     &transaction->is_running, held->reterr);
+    if (!held->code)
+        transaction->is_begun = false;
+    give_back(transaction);
 }
 
 static int transaction_commit(struct bh_db_transaction *const base,
@@ -520,11 +537,28 @@ static int transaction_commit(struct bh_db_transaction *const base,
 
 /* ---- Inside a transaction ---- */
 
+/* With the first statement, in one round trip. What cannot be pipelined begins by itself. */
+static void begin_with(struct held *const held)
+{
+    struct transaction *const transaction = held->transaction;
+    const char *const texts[2] = { begin_texts[transaction->lane],
+                                   transaction->budget[0] ? transaction->budget : NULL };
+    transaction->is_begun = true;
+    if (held->migration || bh_pg_plain_is_copy(held->call.statement))
+        held->code = bh_pg_plain_run(transaction->connection, "begin", texts, 2, held->reterr);
+    else
+        memcpy(held->call.before, texts, sizeof(texts));
+}
+
 static void held_in_fiber(void *const argument)
 {
     struct held *const held = argument;
     struct transaction *const transaction = held->transaction;
     struct bh_pg_call *const call = &held->call;
+    if (!transaction->is_begun)
+        begin_with(held);
+    if (held->code)
+        return;
     if (held->migration)
         held->code = bh_pg_plain_script(transaction->connection, held->migration->name,
                                         held->migration->postgres, held->reterr);
