@@ -13,7 +13,7 @@
 void bh_pool_breaker_init(struct bh_pool_breaker *const breaker, const uint64_t seed)
 {
     *breaker = (struct bh_pool_breaker){
-        .window = 1,
+        .window = BH_POOL_WINDOW_MAXIMUM, /* nothing speaks against the host yet */
         .ceiling = BH_POOL_CEILING_NONE,
         .random = seed,
     };

@@ -350,6 +350,7 @@ void bh_pool_connected(struct bh_pool_connection *const connection, const uint64
             lifetime_us - lifetime_us / 100 * (bh_pool_random_below(&shard->random, 1001)) / 100);
     bh_pool_average(&shard->connect_us, took_us);
     shard->last_good_us = shard->now_us;
+    shard->grown_us = shard->now_us;
     bh_pool_count(shard, BH_POOL_COUNT_CONNECTED);
     bh_metrics_observe_us(shard->pool->metrics.connect, took_us);
     bh_pool_budget_connected(shard);

@@ -69,6 +69,7 @@ struct bh_pool_shard {
 
     uint64_t hold_us;      /* moving averages; 0: not known yet */
     uint64_t connect_us;   /* the same */
+    uint64_t grown_us;     /* the last connect that succeeded */
     uint64_t last_good_us; /* a connection came back in order, or was made */
     uint32_t *class_us;
 

@@ -4,7 +4,8 @@
  *
  * A connect pays if the line would take longer than it: with 50 requests of 2 ms at 5 connections
  * the line is gone in 20 ms, before a sixth connection could be there. Whoever has waited for as
- * long as a connect takes is worth one in any case, so a wrong prediction costs that much at most.
+ * long as a connect takes is worth one in any case, so a wrong prediction costs that much at most;
+ * then as many are begun as there are, and have as long to show what they change.
  */
 #include "db/pool/pool_budget.h"
 
@@ -68,13 +69,16 @@ static unsigned worth_of(struct bh_pool_shard *const shard, const unsigned missi
     const unsigned working = bh_pool_in_state(shard, BH_POOL_BUSY) +
                              bh_pool_in_state(shard, BH_POOL_SHARED) + bh_pool_coming(shard);
     if (missing == 0 || working == 0)
-        return missing;
+        return missing > 0;
     const uint64_t takes_us = connect_us(shard);
     const uint64_t line_us = bh_pool_load(&shard->waiting) * shard->hold_us;
     const uint64_t useful = (line_us + takes_us - 1) / takes_us;
     uint64_t worth = useful > working ? useful - working : 0;
 
-    const uint64_t review_us = bh_pool_later(bh_pool_oldest_request_us(shard), takes_us);
+    /* A new connection has as long to show what it changes. */
+    const uint64_t oldest_us = bh_pool_oldest_request_us(shard);
+    const uint64_t since_us = oldest_us > shard->grown_us ? oldest_us : shard->grown_us;
+    const uint64_t review_us = bh_pool_later(since_us, takes_us);
     const bool is_overdue = shard->now_us >= review_us;
     if (is_overdue && bh_pool_in_state(shard, BH_POOL_CONNECTING) == 0 && worth < working)
         worth = working; /* twice as many as now */

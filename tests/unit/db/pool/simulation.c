@@ -240,7 +240,7 @@ bool sim_step(struct sim *const sim, const uint64_t until_us)
         sim->now_us = next_us;
     if (connection)
         answer(connection);
-    else
+    else if (shard)
         tick(shard);
     sim_check(sim);
     return true;

@@ -30,17 +30,14 @@ struct walk {
     uint64_t steps;
 };
 
-static uint64_t walked_seed;
-static uint64_t walked_steps;
+/* Ready before anything fails: a signal handler may not format. */
+static char replay_text[64];
+static size_t replay_length;
 
 static void tell_seed(const int signal_number)
 {
     (void)signal_number;
-    char text[128];
-    const int length = snprintf(text, sizeof(text),
-                                "\nreplay: BH_SIMULATION_SEED=%llu (step %llu)\n",
-                                (unsigned long long)walked_seed, (unsigned long long)walked_steps);
-    const ssize_t written = write(STDERR_FILENO, text, (size_t)length);
+    const ssize_t written = write(STDERR_FILENO, replay_text, replay_length);
     (void)written;
     signal(SIGABRT, SIG_DFL);
 }
@@ -290,7 +287,6 @@ static void act(struct walk *const walk)
     sim_check(&walk->sim);
     check_model(walk);
     walk->steps++;
-    walked_steps = walk->steps;
 }
 
 /* ---- A walk ---- */
@@ -348,7 +344,9 @@ static uint64_t walk_once(const uint64_t seed)
     struct walk *const walk = calloc(1, sizeof(*walk));
     bh_assert(walk);
     current = walk;
-    walked_seed = seed;
+    replay_length = (size_t)snprintf(replay_text, sizeof(replay_text),
+                                     "\nreplay: BH_SIMULATION_SEED=%llu\n",
+                                     (unsigned long long)seed);
     walk->sim.random = seed;
     struct bh_pool_options options;
     choose_options(walk, &options);
