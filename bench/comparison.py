@@ -20,7 +20,7 @@ SEARCH_FACTOR = 2  # times as long: a search may take seconds
 WARM_UP_SECONDS = 1
 PGBENCH_CLIENTS = (4, 8, 16)
 PGBENCH_MANY = 40
-CHECKED = {"content": 20, "batch": 3, "search": 30}  # requests of each route
+CHECKED = {"content": 20, "batch": 3, "search": 100}  # requests of each route
 Routes = Mapping[str, tuple[int, ...]]  # numbers of connections
 OURS = "TomeHub"
 PGBENCH = "pgbench"
@@ -207,6 +207,7 @@ def tables(results: Results, sides: Sequence[Side], routes: Routes) -> list[Tabl
         head = ["req/s"]
         for connections in counts:
             head += [f"{connections} conn.", "p50 ms", "p95", "p99"]
+        head += ["failed"]
         head += [f"÷ {PGBENCH}"] * (PGBENCH in names) + [f"{OURS} ÷ it"] * (OURS in names)
         lines = [[name, *line(results, route, counts, name, names)] for name in names]
         found.append(Table(f"## {route}", head, lines))
@@ -222,6 +223,8 @@ def line(
         load = results.median(route, connections, name)
         assert load
         cells += [number(load.rate), number(load.p50), number(load.p95), number(load.p99)]
+    loads = [load for connections in counts for load in results.loads[route, connections, name]]
+    cells.append(number(sum(load.failed for load in loads)))
     own = results.median(route, counts[0], name)
     for other, inverted in ((PGBENCH, False), (OURS, True)):
         if other in names:

@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).resolve().parent / "peers" / "load.lua"
 class Load:
     """What one measurement under load found. Latencies in milliseconds."""
 
-    rate: float  # a second
+    rate: float  # a second, without those that failed
     p50: float
     p95: float
     p99: float

@@ -1,6 +1,6 @@
 """What all sides of a comparison on PostgreSQL are given: the same rows and the same requests.
 
-The rows are those of the library that the search scenario makes. The requests are seeded: chunks
+The rows are a library of 100,000 chunks, taken in by TomeHub. The requests are seeded: chunks
 from all over the library, batches of 100, and a hundred searches in the mix MIX. Each exists as
 lines for bench/peers/load.lua and as scripts for pgbench.
 """
@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
-import sqlite3
+import subprocess
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpus import BOOKS, COMMON, vocabulary
 from harness import ROOT, Bench
-from library import large_library, made_by
+from library import books, made_by
 from postgres import Postgres, Script
 
 PEERS = ROOT / "bench" / "peers"
@@ -36,23 +38,9 @@ PAIRS, PAIR_RANKS = 15, (140, 1_000)
 COMMONEST = 5
 LOG_SHARE = {"content": 0.05, "batch": 1.0, "search": 1.0, "health": 0.02}
 
-CHUNKS = """
-SELECT c.id, c.book_id, c.chapter, c.page_number, coalesce(l.label, CAST(c.page_number AS TEXT)),
-       c.paragraph, c.content
-FROM chunks c
-LEFT JOIN page_labels l ON l.book_id = c.book_id AND l.number = c.page_number
-WHERE c.id % ?1 = ?2 ORDER BY c.id
-"""
-BOOK_COLUMNS = "id, title, author, source_type, page_kind, tags, metadata"
-CHUNK_COLUMNS = "id, book_id, chapter, page_number, page_label, paragraph, content"
-
-
-def sqlite_library(bench: Bench) -> Path:
-    return large_library(bench, BOOKS, lambda took, before: None) / "library.db"
-
 
 def made_from(*files: Path) -> str:
-    """Changes when what was made from the library and these files has to be made anew."""
+    """Changes when what was made by our sources and these files has to be made anew."""
     digest = hashlib.sha256(made_by().encode())
     for path in files:
         digest.update(path.read_bytes())
@@ -62,53 +50,67 @@ def made_from(*files: Path) -> str:
 # ---- Rows ----
 
 
-def load_peers_tables(bench: Bench, server: Postgres) -> None:
-    """Fills the schema `peers`, unless it is there."""
+def load_tables(bench: Bench, server: Postgres) -> None:
+    """Our library and, made from its rows, the peers' tables; each unless it is there."""
+    once(server.folder / "ours-made-by", made_from(), lambda: load_ours(bench, server))
     schema = PEERS / "schema.sql"
-    stamp = server.folder / "peers-made-by"
-    if stamp.exists() and stamp.read_text() == made_from(schema):
-        return
-    database = sqlite_library(bench)
-    bench.say("loading the peers' tables")
-    stamp.unlink(missing_ok=True)
+    once(server.folder / "peers-made-by", made_from(schema), lambda: load_peers(bench, server))
+
+
+def once(stamp: Path, version: str, make: Callable[[], None]) -> None:
+    if not stamp.exists() or stamp.read_text() != version:
+        stamp.unlink(missing_ok=True)
+        make()
+        stamp.write_text(version)
+
+
+def load_ours(bench: Bench, server: Postgres) -> None:
+    bench.say("taking the books in")
+    server.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    process = subprocess.run(
+        [str(bench.tomehub), "ingest", *map(str, books(bench, 1, BOOKS))],
+        cwd=bench.work,
+        env={
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": server.socket_url(),
+            "LOG_LEVEL": "warning",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if process.returncode != 0:
+        raise RuntimeError(f"tomehub ingest: {(process.stdout + process.stderr)[-2000:]}")
+    server.query("VACUUM (ANALYZE)")
+
+
+def load_peers(bench: Bench, server: Postgres) -> None:
+    bench.say("making the peers' tables")
     server.query("DROP SCHEMA IF EXISTS peers CASCADE")
-    server.psql("-f", schema)
-    with sqlite3.connect(database) as connection:
-        books = connection.execute(f"SELECT {BOOK_COLUMNS} FROM books WHERE state = 'ready'")
-        copy(server, "books", BOOK_COLUMNS, [books])
-        # Two at once: making the tsvectors is the work.
-        parts = [connection.execute(CHUNKS, (LOADERS, part)) for part in range(LOADERS)]
-        copy(server, "chunks", CHUNK_COLUMNS, parts)
+    server.psql("-f", PEERS / "schema.sql")
+    server.query(
+        """INSERT INTO peers.books
+        SELECT id, title, author, source_type, page_kind, tags::json, metadata::json
+        FROM public.books WHERE state = 'ready'"""
+    )
+    # Two at once: making the tsvectors is the work.
+    with ThreadPoolExecutor(LOADERS) as pool:
+        list(pool.map(lambda part: load_chunks(server, part), range(LOADERS)))
     server.query("CREATE INDEX chunks_by_words ON peers.chunks USING gin (words)")
-    server.query("VACUUM (ANALYZE) peers.chunks")
-    server.query("VACUUM (ANALYZE) peers.books")
-    stamp.write_text(made_from(schema))
+    for table in ("chunks", "books"):
+        server.query(f"VACUUM (ANALYZE) peers.{table}")
 
 
-def copy(
-    server: Postgres, table: str, columns: str, parts: Sequence[Iterable[tuple[object, ...]]]
-) -> None:
-    """Each part goes through a connection of its own, row by row in turn."""
-    statement = f"COPY peers.{table} ({columns}) FROM STDIN"
-    loaders = [server.copy_in(statement) for _ in parts]
-    waiting = [(iter(part), loader.stdin) for part, loader in zip(parts, loaders)]
-    while waiting:
-        for source, pipe in list(waiting):
-            row = next(source, None)
-            assert pipe
-            if row is None:
-                pipe.close()
-                waiting.remove((source, pipe))
-            else:
-                pipe.write("\t".join(map(escaped, row)) + "\n")
-    if any(loader.wait() != 0 for loader in loaders):
-        raise RuntimeError(f"COPY peers.{table} failed")
-
-
-def escaped(value: object) -> str:
-    """As COPY's text format wants it."""
-    text = str(value).replace("\\", "\\\\").replace("\t", "\\t")
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+def load_chunks(server: Postgres, part: int) -> None:
+    server.query(
+        f"""INSERT INTO peers.chunks
+        SELECT c.id, c.book_id, c.chapter, c.page_number, coalesce(l.label, c.page_number::text),
+               c.paragraph, c.content
+        FROM public.chunks c
+        JOIN peers.books b ON b.id = c.book_id
+        LEFT JOIN public.page_labels l ON l.book_id = c.book_id AND l.number = c.page_number
+        WHERE c.id % {LOADERS} = {part} ORDER BY c.id"""
+    )
 
 
 # ---- Requests ----
@@ -225,14 +227,15 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 def existing_ids(server: Postgres) -> Ids:
     mask = (1 << ORDINAL_BITS) - 1
     statement = f"""
-        SELECT count(*), max(book), max(first), min(last), bool_and(last - first + 1 = size)
-        FROM (SELECT id >> {ORDINAL_BITS} AS book, min(id & {mask}) AS first,
-                     max(id & {mask}) AS last, count(*) AS size
-              FROM peers.chunks GROUP BY 1) AS books"""
-    books, highest, first, last, is_run = server.query(statement)[0].split("|")
-    if books != highest or is_run != "t":
-        raise RuntimeError(f"book ids are no run from 1, or chunk ids none within a book: {books}")
-    return Ids(int(books), int(first), int(last))
+        SELECT count(*), max(first), min(last), bool_and(last - first + 1 = size)
+        FROM (SELECT book_id, row_number() OVER (ORDER BY book_id), count(*) AS size,
+                     min(id & {mask}) AS first, max(id & {mask}) AS last
+              FROM peers.chunks GROUP BY book_id) AS books
+        WHERE book_id = row_number"""
+    count, first, last, is_run = server.query(statement)[0].split("|")
+    if int(count) < BOOKS / 2 or is_run != "t":
+        raise RuntimeError(f"books are no run from 1 ({count}), or chunks none within a book")
+    return Ids(int(count), int(first), int(last))
 
 
 def searches(server: Postgres, source: random.Random) -> list[str]:

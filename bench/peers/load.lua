@@ -34,6 +34,6 @@ function done(summary, latency)
     for i, percent in ipairs({ 50, 95, 99 }) do
         ms[i] = latency:percentile(percent) / 1e3
     end
-    local rate = summary.requests / summary.duration * 1e6
+    local rate = (summary.requests - e.status) / summary.duration * 1e6
     io.write(string.format("load: %.2f %.4f %.4f %.4f %d\n", rate, ms[1], ms[2], ms[3], failed))
 end

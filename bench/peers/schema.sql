@@ -1,6 +1,6 @@
 -- What somebody would write who builds this library on PostgreSQL and its own text search: the book
 -- beside its chunks, the label in the chunk, a stored tsvector with GIN on it (the index is made
--- after the rows, see bench/comparison_data.py).
+-- after the rows, see bench/shared_data.py).
 CREATE SCHEMA peers;
 
 CREATE TABLE peers.books (

@@ -21,7 +21,7 @@ from harness import Table, at_most, interleave, number, percentile, ratio, table
 from library import index_statement, write_index_rows  # noqa: E402
 from load import wrk_requests  # noqa: E402
 from postgres import latencies_ms  # noqa: E402
-from shared_data import Ids, Requests, escaped  # noqa: E402
+from shared_data import Ids, Requests  # noqa: E402
 
 CREATE = "CREATE VIRTUAL TABLE chunks_fts USING fts5 (body, stems, content = '', columnsize = 0)"
 DOCUMENTS = {(4 << 20) + 1: ("one two two", "on"), (4 << 20) + 2: ("", ""), 7: ("zwölf two", "")}
@@ -126,10 +126,6 @@ def test_tables_are_markdown() -> None:
     assert text.splitlines() == ["## x", "", "|      | req/s  |", "| ---- | ------ |"] + [
         "| ours | 12,345 |"
     ]
-
-
-def test_copy_escapes_what_would_end_a_field_or_a_row() -> None:
-    assert escaped("a\tb\\c\nd\re") == "a\\tb\\\\c\\nd\\re"
 
 
 def asked(folder: Path) -> Requests:
