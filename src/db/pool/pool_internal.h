@@ -67,10 +67,9 @@ struct bh_pool_shard {
     unsigned tenants_held[BH_POOL_TENANT_SLOTS];    /* exclusive leases */
     unsigned tenants_waiting[BH_POOL_TENANT_SLOTS]; /* for exclusive leases */
 
-    uint64_t hold_us;      /* moving averages; 0: not known yet */
-    uint64_t connect_us;   /* the same */
-    uint64_t grown_us;     /* the last connect that succeeded */
-    uint64_t last_good_us; /* a connection came back in order, or was made */
+    uint64_t hold_us, connect_us; /* moving averages; 0: not known yet */
+    uint64_t grown_us;            /* the last connect that succeeded */
+    uint64_t last_good_us;        /* a connection came back in order, or was made */
     uint32_t *class_us;
 
     _Atomic uint64_t counts[BH_POOL_COUNT_COUNT];

@@ -24,9 +24,9 @@ static void append_holders(const struct bh_pool_shard *const shard, struct bh_er
             if (told == HOLDERS_TOLD)
                 return;
             const size_t length = strlen(error->message);
-            snprintf(error->message + length, sizeof(error->message) - length, "%s %.1f s by %.*s",
-                     told == 0 ? ", the longest" : ",", seconds(lease->granted_us, shard->now_us),
-                     BH_STR_ARGS(bh_pool_holder(lease)));
+            snprintf(error->message + length, sizeof(error->message) - length,
+                     "%s %.1f s with \"%.*s\"", told == 0 ? ", the longest for" : ",",
+                     seconds(lease->granted_us, shard->now_us), BH_STR_ARGS(bh_pool_holder(lease)));
             told++;
         }
     }
@@ -38,14 +38,15 @@ int bh_pool_tell_busy(const struct bh_pool_shard *const shard,
     const struct bh_pool *const pool = shard->pool;
     if (!lease->error)
         return BH_EBUSY;
-    const unsigned in_use = bh_pool_in_state(shard, BH_POOL_BUSY) +
-                            bh_pool_in_state(shard, BH_POOL_SHARED);
+    const unsigned busy = bh_pool_in_state(shard, BH_POOL_BUSY) +
+                          bh_pool_in_state(shard, BH_POOL_SHARED);
     const bool is_paused = atomic_load_explicit(&pool->is_paused, memory_order_relaxed);
     bh_error_set(
         lease->error, BH_EBUSY,
-        "no %s connection after %.1f s: %s; %s%u of %u are in use%s, %u wait", pool->options.name,
+        "\"%.*s\" got no %s connection after %.1f s: %s; %s%u of %u are busy%s, %u wait",
+        BH_STR_ARGS(bh_pool_holder(lease)), pool->options.name,
         seconds(lease->requested_us, shard->now_us), why, is_paused ? "the pool is paused; " : "",
-        in_use, bh_pool_load(&pool->maximum) + bh_pool_load(&pool->overflow),
+        busy, bh_pool_load(&pool->maximum) + bh_pool_load(&pool->overflow),
         pool->options.shard_count > 1 ? " by this loop" : "", bh_pool_load(&shard->waiting));
     append_holders(shard, lease->error);
     return BH_EBUSY;

@@ -217,8 +217,9 @@ static void a_time_out_names_who_holds_the_connections(void **const state)
     sim_run(&sim, 1 * BH_MS_US);
     assert_int_equal(leases[2].base.result, BH_EBUSY);
     assert_string_equal(leases[2].error.message,
-                        "no test connection after 2.0 s: none became free in time; 2 of 2 are in "
-                        "use, 1 wait, the longest 5.0 s by POST /api/ingest, 2.0 s by GET /test");
+                        "\"GET /test\" got no test connection after 2.0 s: none became free in "
+                        "time; 2 of 2 are busy, 1 wait, the longest for 5.0 s with \"POST "
+                        "/api/ingest\", 2.0 s with \"GET /test\"");
     release_all(leases, 3);
     sim_fini(&sim);
 }
@@ -239,6 +240,34 @@ static void the_callers_own_deadline_is_told_apart(void **const state)
     assert_int_equal(sim_request(&lease, 0), BH_ETIMEDOUT);
     sim_release(&holder, BH_POOL_CLEAN);
     assert_int_equal(sim_stats(&sim).timed_out, 2);
+    sim_fini(&sim);
+}
+
+static void five_thousand_users_on_forty_connections_are_all_served_in_turn(void **const state)
+{
+    (void)state;
+    enum { USERS = 5000, CONNECTIONS = 40 };
+    static struct sim_lease leases[USERS];
+    struct sim sim;
+    start(&sim, CONNECTIONS, CONNECTIONS);
+    for (unsigned i = 0; i < USERS; i++)
+        assert_int_equal(sim_ask(&leases[i], &sim), i >= CONNECTIONS);
+    /* Each works for 2 ms; the returns of a moment come in any order. */
+    unsigned next = CONNECTIONS;
+    for (unsigned served = 0; served < USERS;) {
+        sim_run(&sim, 2 * BH_MS_US);
+        const unsigned begin = served;
+        const unsigned turn = (unsigned)prng_below(&sim.random, CONNECTIONS);
+        for (unsigned i = 0; i < CONNECTIONS; i++, served++) {
+            sim_release(&leases[begin + (i + turn) % CONNECTIONS], BH_POOL_CLEAN);
+            if (next < USERS) /* the first in line has it */
+                assert_true(sim_is_granted(&leases[next++]));
+        }
+    }
+    const struct bh_pool_stats stats = sim_stats(&sim);
+    assert_int_equal(stats.granted, USERS);
+    assert_int_equal(stats.timed_out + stats.shed + stats.canceled + stats.unavailable, 0);
+    assert_int_equal(stats.connected, CONNECTIONS);
     sim_fini(&sim);
 }
 
@@ -640,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_tenant_is_capped_while_others_wait_and_borrows_when_not),
         cmocka_unit_test(a_time_out_names_who_holds_the_connections),
         cmocka_unit_test(the_callers_own_deadline_is_told_apart),
+        cmocka_unit_test(five_thousand_users_on_forty_connections_are_all_served_in_turn),
         cmocka_unit_test(a_connection_from_a_failed_transaction_is_reset_first),
         cmocka_unit_test(a_cancelled_statement_keeps_its_connection_to_itself),
         cmocka_unit_test(clean_up_without_end_costs_the_connection_not_its_place),
