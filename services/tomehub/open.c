@@ -38,6 +38,7 @@ int tome_open_database(const struct tome_settings *const settings, struct bh_db 
 {
     bh_sqlite_set_connect_hook(tome_search_connect, NULL);
     struct bh_postgres_options postgres = {
+        .read_url = settings->database_read_url,
         .loops = (unsigned)settings->loops,
         .overflow = (unsigned)settings->db_pool_overflow,
         .connect_timeout_us = settings->db_connect_timeout_us,

@@ -29,6 +29,12 @@ const struct bh_setting tome_settings_table[] = {
       .help = "Where the library is kept: sqlite:PATH, made if it is not there, or "
               "postgresql://USER@HOST:PORT/DATABASE.",
       FIELD(database_url) },
+    { .name = "DATABASE_READ_URL",
+      .type = BH_SETTING_URL,
+      .default_value = "",
+      .help = "PostgreSQL: a replica for reads; while it lacks a write of this process, or is 5 s "
+              "behind, the primary serves them.",
+      FIELD(database_read_url) },
     { .name = "DATA_DIR",
       .type = BH_SETTING_TEXT,
       .default_value = "",

@@ -10,7 +10,7 @@
 struct tome_settings {
     const char *host;
     int64_t port;
-    const char *database_url;
+    const char *database_url, *database_read_url;
     const char *data_dir; /* "": beside the database, see tome_settings_data_dir */
     int64_t loops;        /* 0: one for each core */
 

@@ -1,12 +1,13 @@
 /*
  * Load on a PostgreSQL database for tests/fault/test_postgres.py, which breaks that meanwhile:
  *
- *     db_load URL LOOPS CLIENTS CANCEL_PERCENT READ_MAX WRITE_MAX
+ *     db_load URL LOOPS CLIENTS CANCEL_PERCENT READ_MAX WRITE_MAX [READ_URL]
  *
  * Each client asks one thing after the other, each with a deadline of 2 s, and checks that the
- * answer is its own; some leave before it comes. Every 20 ms a line of `key=value` words tells what
- * has come of all so far: `ok`, `wrong` (must stay 0), `canceled`, `written` (rows the database has
- * acknowledged), and a count for each error. A line on standard input ends it.
+ * answer is its own, and that it reads what it wrote; some leave before the answer comes. Every
+ * 20 ms a line of `key=value` words tells what has come of all so far: `ok`, `wrong` (must stay 0),
+ * `canceled`, `written` (rows the database has acknowledged), and a count for each error. A line on
+ * standard input ends it.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,12 +27,15 @@
 #define REPORT_US (20 * BH_MS_US)
 #define CODES 32
 
-enum { SQL_ECHO, SQL_STAR, SQL_INSERT, SQL_SLOW, SQL_STATEMENTS };
+enum { SQL_ECHO, SQL_STAR, SQL_INSERT, SQL_READ_BACK, SQL_SLOW, SQL_STATEMENTS };
 
 static const struct bh_statement sql[SQL_STATEMENTS] = {
     { .name = "echo", .postgres = "SELECT $1::bigint, repeat('x', 500)", .index = SQL_ECHO },
     { .name = "star", .postgres = "SELECT * FROM star WHERE id = $1", .index = SQL_STAR },
     { .name = "insert", .postgres = "INSERT INTO written VALUES ($1)", .index = SQL_INSERT },
+    { .name = "read_back",
+      .postgres = "SELECT number FROM written WHERE number = $1",
+      .index = SQL_READ_BACK },
     { .name = "slow",
       .postgres = "SELECT $1::bigint FROM pg_sleep(0.02)",
       .index = SQL_SLOW,
@@ -41,6 +45,7 @@ static const struct bh_statement sql[SQL_STATEMENTS] = {
 static struct {
     struct bh_db *db;
     unsigned clients, cancel_percent;
+    bool has_replica;
     atomic_bool ending;
     atomic_llong next, ok, wrong, canceled, written, longest_us;
     atomic_llong failed[CODES]; /* by -code */
@@ -76,6 +81,13 @@ static int ask(struct client *const client, const int index, const int64_t numbe
     else if (rows.row_count != 1 || bh_db_int_at(&rows, 0, 0) != value.integer)
         atomic_fetch_add(&load.wrong, 1);
     return 0;
+}
+
+static int write_and_read(struct client *const client, const int64_t number,
+                          struct bh_error *const reterr)
+{
+    const int result = ask(client, SQL_INSERT, number, reterr);
+    return result ? result : ask(client, SQL_READ_BACK, number, reterr);
 }
 
 /* Two looks at one snapshot. */
@@ -115,6 +127,12 @@ static void count(const int result, const struct bh_error *const error, const ui
         fprintf(stderr, "%s %s: %s\n", bh_error_name(result), error->sqlstate, error->message);
 }
 
+/* With a replica, every other two seconds: it is asked only while nothing is newer. */
+static bool writers_rest(const uint64_t now_us)
+{
+    return load.has_replica && now_us / (2 * BH_SECOND_US) % 2;
+}
+
 static void request_in_fiber(void *const argument)
 {
     struct client *const client = argument;
@@ -130,8 +148,8 @@ static void request_in_fiber(void *const argument)
         result = ask(client, SQL_ECHO, number, &error);
     else if (kind < 75)
         result = ask(client, SQL_STAR, number, &error);
-    else if (kind < 85)
-        result = ask(client, SQL_INSERT, number, &error);
+    else if (kind < 85 && !writers_rest(since_us))
+        result = write_and_read(client, number, &error);
     else if (kind < 95)
         result = transact(client, number, &error);
     else
@@ -238,12 +256,14 @@ static unsigned number_of(const char *const text)
 
 int main(const int argument_count, char **const arguments)
 {
-    if (argument_count != 7)
+    if (argument_count != 7 && argument_count != 8)
         return 2;
     const unsigned loops = number_of(arguments[2]);
     load.clients = number_of(arguments[3]);
     load.cancel_percent = number_of(arguments[4]);
+    load.has_replica = argument_count == 8;
     const struct bh_postgres_options postgres = {
+        .read_url = arguments[7], /* NULL behind the last */
         .loops = loops,
         .read_maximum = number_of(arguments[5]),
         .write_maximum = number_of(arguments[6]),

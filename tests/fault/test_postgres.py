@@ -7,11 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.postgres import Postgres
+from support.postgres import Postgres, server_folder
 from support.process import environment, sanitizer_report
 from support.tcp_proxy import TcpProxy
 
@@ -23,13 +25,22 @@ CONNECTS_A_SECOND_WHILE_DOWN = 10
 Report = dict[str, int]
 
 
+@dataclass
+class Options:
+    cancel_percent: int = 0
+    read_url: str = ""
+
+
 class Load:
     """A running db_load; its reports come in with their time."""
 
-    def __init__(self, binary: Path, url: str, cancel_percent: int, slow: float) -> None:
+    def __init__(self, binary: Path, url: str, more: Options, slow: float) -> None:
         self.slow = slow
-        arguments = [url, 2, CLIENTS, cancel_percent, READ_MAX, WRITE_MAX]
-        self.errors_path = Path(f"{binary}.errors")
+        arguments = [url, 2, CLIENTS, more.cancel_percent, READ_MAX, WRITE_MAX]
+        self.most_connections = READ_MAX + WRITE_MAX
+        if more.read_url:
+            arguments.append(more.read_url)
+            self.most_connections += READ_MAX
         self.process: subprocess.Popen[str] = subprocess.Popen(
             [binary, *map(str, arguments)],
             env=environment({}, binary.parent),
@@ -85,7 +96,7 @@ class Load:
         assert not report, report
         last = self.now()
         assert last["wrong"] == 0, last
-        assert max(one["connections"] for _, one in self.reports) <= READ_MAX + WRITE_MAX
+        assert max(one["connections"] for _, one in self.reports) <= self.most_connections
         return last
 
     def kill(self) -> None:
@@ -123,8 +134,8 @@ def database(postgres: Postgres) -> str:
 def start(build_dir: Path, slow: float) -> Iterator[Callable[..., Load]]:
     loads: list[Load] = []
 
-    def start_one(url: str, cancel_percent: int = 0) -> Load:
-        load = Load(build_dir / "tests" / "fault" / "db_load", url, cancel_percent, slow)
+    def start_one(url: str, **more: Any) -> Load:
+        load = Load(build_dir / "tests" / "fault" / "db_load", url, Options(**more), slow)
         loads.append(load)
         load.wait_for_ok(500)
         return load
@@ -307,3 +318,45 @@ def test_password_rotated(
     load.wait_for_ok(500)
     load.finish()
     assert not any("third" in line or "first" in line for line in load.errors)
+
+
+@pytest.fixture
+def replica(postgres: Postgres, database: str) -> Iterator[Postgres]:
+    """A streaming replica of the server with the load's database."""
+    assert database
+    with server_folder() as folder:
+        server = postgres.replica(folder / "server")
+        server.start()
+        yield server
+        server.stop()
+
+
+def reads(server: Postgres) -> int:
+    """Transactions the load's database has seen there."""
+    return int(server.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'load'"))
+
+
+def wait_for_reads(server: Postgres, more: int) -> None:
+    begun, since = reads(server), time.monotonic()
+    while reads(server) < begun + more:
+        assert time.monotonic() - since < 30, f"{reads(server)} after {begun}"
+        time.sleep(0.1)
+
+
+def test_reads_from_a_replica(
+    postgres: Postgres, replica: Postgres, url: str, start: Callable[..., Load]
+) -> None:
+    """Whoever has written reads it, however late the replica is; without it the primary serves."""
+    load = start(url, read_url=replica.url("load"))
+    wait_for_reads(replica, 200)
+    replica.sql("ALTER SYSTEM SET recovery_min_apply_delay = '200ms'")
+    replica.sql("SELECT pg_reload_conf()")
+    load.wait_for_ok(2000)
+    replica.sql("ALTER SYSTEM RESET recovery_min_apply_delay")
+    replica.sql("SELECT pg_reload_conf()")
+    replica.kill()
+    load.wait_for_ok(1000)
+    replica.start()
+    wait_for_reads(replica, 200)
+    assert load.failed() == 0, load.errors
+    load.finish()

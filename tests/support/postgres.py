@@ -137,6 +137,19 @@ class Postgres:
         self.sql(f'CREATE DATABASE "{database}"')
         return self.url(database)
 
+    def replica(self, folder: Path) -> Postgres:
+        """A copy in `folder` that follows this server by streaming replication; not started."""
+        copy = Postgres.__new__(Postgres)
+        copy.folder, copy.data, copy.port, copy.process = folder, folder / "data", free_port(), None
+        copy.become, copy.owner = self.become, self.owner
+        folder.mkdir()
+        if copy.owner is not None:
+            os.chown(folder, copy.owner, -1)
+        command: Command = [program("pg_basebackup"), "-d", self.url(), "-D", copy.data]
+        command += ["-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        subprocess.run(command, check=True, preexec_fn=self.become)
+        return copy
+
     def require_password(self, role: str) -> None:
         """From now on this role has to tell one."""
         path = self.data / "pg_hba.conf"

@@ -11,7 +11,8 @@ typedef int bh_postgres_password(void *argument, char *buffer, size_t size,
                                  struct bh_error *reterr);
 
 struct bh_postgres_options {
-    unsigned loops;                        /* that will make calls: one for each core */
+    const char *read_url; /* of a replica: for reads that do not miss a write of this process */
+    unsigned loops;       /* that will make calls: one for each core */
     unsigned read_minimum, read_maximum;   /* connections: 5 to 50, at most 1,000 */
     unsigned write_minimum, write_maximum; /* 2 to 10 */
     unsigned overflow;                     /* for reading, above the maximum: none */

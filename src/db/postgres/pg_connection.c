@@ -243,6 +243,7 @@ static void has_hung_up(struct bh_pg_connection *const connection)
         return;
     }
     /* The server's last words may stand before the end of the stream. */
+    (void)PQisBusy(connection->pg);
     take_results(connection);
     lose_by_libpq(connection);
 }

@@ -10,9 +10,10 @@
 struct bh_pg_shard {
     struct bh_pg_shards *shards;
     struct bh_loop *loop;
-    struct bh_pool_loop *pools[2]; /* NULL: not joined, or left */
+    struct bh_pool_loop *pools[BH_PG_POOLS]; /* NULL: not joined, or left */
     struct bh_loop_hook hook;
     bool is_stopping;
+    unsigned leaving;    /* which pool */
     struct bh_list node; /* under shards->shared.mutex */
 };
 
@@ -37,13 +38,22 @@ void bh_pg_shards_fini(struct bh_pg_shards *const shards)
     pthread_mutex_destroy(&shards->shared.mutex);
 }
 
+static void leave_next(struct bh_pg_shard *shard);
+
 static void pool_left(void *const argument)
 {
     struct bh_pg_shard *const shard = argument;
-    const enum bh_db_lane lane = shard->pools[BH_DB_READ] ? BH_DB_READ : BH_DB_WRITE;
-    shard->pools[lane] = NULL;
-    if (shard->pools[BH_DB_WRITE]) {
-        bh_pool_leave(shard->pools[BH_DB_WRITE], pool_left, shard);
+    shard->leaving++;
+    leave_next(shard);
+}
+
+/* One pool after the other; then the shard is gone. */
+static void leave_next(struct bh_pg_shard *const shard)
+{
+    while (shard->leaving < BH_PG_POOLS && !shard->pools[shard->leaving])
+        shard->leaving++;
+    if (shard->leaving < BH_PG_POOLS) {
+        bh_pool_leave(shard->pools[shard->leaving], pool_left, shard);
         return;
     }
     struct bh_pg_shards *const shards = shard->shards;
@@ -55,18 +65,13 @@ static void pool_left(void *const argument)
     free(shard);
 }
 
-/* One pool after the other. */
 static void loop_stopping(struct bh_loop_hook *const hook)
 {
     struct bh_pg_shard *const shard = BH_CONTAINER_OF(hook, struct bh_pg_shard, hook);
     shard->is_stopping = true;
     last.shard = NULL;
     last.id = 0;
-    const enum bh_db_lane lane = shard->pools[BH_DB_READ] ? BH_DB_READ : BH_DB_WRITE;
-    if (shard->pools[lane])
-        bh_pool_leave(shard->pools[lane], pool_left, shard);
-    else
-        pool_left(shard);
+    leave_next(shard);
 }
 
 static struct bh_pg_shard *make_shard(struct bh_pg_shards *const shards)
@@ -99,7 +104,7 @@ static struct bh_pg_shard *find_shard(struct bh_pg_shards *const shards)
     return found ? found : make_shard(shards);
 }
 
-int bh_pg_shards_pool(struct bh_pg_shards *const shards, const enum bh_db_lane lane,
+int bh_pg_shards_pool(struct bh_pg_shards *const shards, const enum bh_pg_pool which,
                       struct bh_pool_loop **const ret_pool, struct bh_error *const reterr)
 {
     if (last.id != shards->id || last.loop != bh_loop_current() || !last.shard) {
@@ -113,14 +118,14 @@ int bh_pg_shards_pool(struct bh_pg_shards *const shards, const enum bh_db_lane l
     struct bh_pg_shard *const shard = last.shard;
     if (shard->is_stopping)
         return bh_error_set(reterr, BH_ESHUTDOWN, "the loop is ending");
-    if (!shard->pools[lane]) {
-        const int code = bh_pool_join(shards->pools[lane], shard->loop, &bh_pg_pool_driver,
-                                      shards->configs[lane], &shard->pools[lane]);
+    if (!shard->pools[which]) {
+        const int code = bh_pool_join(shards->pools[which], shard->loop, &bh_pg_pool_driver,
+                                      shards->configs[which], &shard->pools[which]);
         if (code)
             return bh_error_set(reterr, code,
                                 "the database serves no more loops: open it with as many as "
                                 "there are");
     }
-    *ret_pool = shard->pools[lane];
+    *ret_pool = shard->pools[which];
     return 0;
 }

@@ -1,0 +1,294 @@
+/* Opening a database: its connections' parameters, threads and pools, in that order. */
+#include "db/postgres/pg_database.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/log.h"
+#include "bulkhead/base/time.h"
+
+#define DATABASE_MAGIC 0x50474442u
+
+#define READ_CONNECTIONS 50
+#define READ_CONNECTIONS_MIN 5
+#define WRITE_CONNECTIONS 10
+#define WRITE_CONNECTIONS_MIN 2
+#define CONNECTIONS_MAX 1000
+#define CONNECTOR_THREADS 4
+#define CANCELER_THREADS 2
+#define WORKER_QUEUE_MAX 4096
+
+struct bh_pg_database *bh_pg_database_of(struct bh_db *const db)
+{
+    struct bh_pg_database *const database = BH_CONTAINER_OF(db, struct bh_pg_database, base);
+    bh_magic_check(database, DATABASE_MAGIC);
+    return database;
+}
+
+void bh_pg_database_close(struct bh_db *const db)
+{
+    struct bh_pg_database *const database = bh_pg_database_of(db);
+    bh_pg_replica_stop(&database->replica);
+    bh_pg_home_stop(&database->home);
+    for (int lane = 0; lane < BH_PG_POOLS; lane++)
+        bh_pool_destroy(database->shards.pools[lane]);
+    if (database->has_shards)
+        bh_pg_shards_fini(&database->shards);
+    bh_worker_pool_destroy(database->configs[BH_DB_READ].connectors);
+    bh_worker_pool_destroy(database->configs[BH_DB_READ].cancelers);
+    for (int lane = 0; lane < BH_PG_POOLS; lane++)
+        bh_pg_config_fini(&database->configs[lane]);
+    free(database->versions);
+    database->magic = 0;
+    free(database);
+}
+
+static unsigned least(const unsigned a, const unsigned b)
+{
+    return a < b ? a : b;
+}
+
+static void set_default(unsigned *const value, const unsigned default_value)
+{
+    if (*value == 0)
+        *value = default_value;
+}
+
+static void set_default_us(uint64_t *const value_us, const uint64_t default_us)
+{
+    if (*value_us == 0)
+        *value_us = default_us;
+}
+
+static void set_defaults(struct bh_postgres_options *const options)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    set_default(&options->loops, cores > 0 ? (unsigned)cores : 1);
+    set_default(&options->read_maximum, READ_CONNECTIONS);
+    set_default(&options->read_minimum, least(READ_CONNECTIONS_MIN, options->read_maximum));
+    set_default(&options->write_maximum, WRITE_CONNECTIONS);
+    set_default(&options->write_minimum, least(WRITE_CONNECTIONS_MIN, options->write_maximum));
+    set_default_us(&options->connect_timeout_us, 10 * BH_SECOND_US);
+    set_default_us(&options->statement_timeout_us, 30 * BH_SECOND_US);
+    set_default_us(&options->lifetime_us, 3600 * BH_SECOND_US);
+    set_default_us(&options->idle_timeout_us, 600 * BH_SECOND_US);
+    set_default_us(&options->leak_us, 60 * BH_SECOND_US);
+}
+
+static int start_workers(struct bh_pg_database *const database, struct bh_error *const reterr)
+{
+    struct bh_worker_pool *connectors = NULL, *cancelers = NULL;
+    database->versions = calloc(database->options.statement_count + 1, sizeof(*database->versions));
+    int code = bh_worker_pool_create("pg-connect", CONNECTOR_THREADS, WORKER_QUEUE_MAX,
+                                     &connectors);
+    if (!code)
+        code = bh_worker_pool_create("pg-cancel", CANCELER_THREADS, WORKER_QUEUE_MAX, &cancelers);
+    for (int which = 0; which < BH_PG_POOLS; which++) {
+        struct bh_pg_config *const config = &database->configs[which];
+        config->connectors = connectors;
+        config->cancelers = cancelers;
+        config->host = which == BH_PG_REPLICA ? &database->replica_host : &database->primary_host;
+        config->versions = database->versions;
+    }
+    if (!code && !database->versions)
+        code = BH_ENOMEM;
+    if (!code)
+        code = bh_pg_home_start(&database->home);
+    return code ? bh_error_set(reterr, code, "no threads for the database's connections") : 0;
+}
+
+static int make_pool(struct bh_pg_database *const database, const enum bh_pg_pool which,
+                     struct bh_error *const reterr)
+{
+    static const char *const names[] = { "read", "write", "replica" };
+    const struct bh_postgres_options *const options = &database->postgres;
+    const bool is_write = which == BH_PG_WRITE;
+    struct bh_pool_options pool;
+    bh_pool_options_default(&pool);
+    pool.name = names[which];
+    pool.shard_count = options->loops + 1; /* and the home loop */
+    pool.minimum = is_write ? options->write_minimum : options->read_minimum;
+    pool.maximum = is_write ? options->write_maximum : options->read_maximum;
+    if (which == BH_PG_READ && options->read_url)
+        pool.minimum = 1; /* the replica serves reads as a rule */
+    pool.waiters_maximum = database->options.waiters_maximum;
+    pool.class_count = (unsigned)database->options.statement_count + 1;
+    pool.acquire_timeout_us = database->options.acquire_timeout_us;
+    pool.connect_timeout_us = options->connect_timeout_us;
+    pool.overflow = is_write ? 0 : options->overflow;
+    pool.lifetime_us = options->lifetime_us;
+    pool.idle_timeout_us = options->idle_timeout_us;
+    pool.leak_us = options->leak_us;
+    if (options->no_ping)
+        pool.ping_after_us = BH_NEVER_US;
+    return bh_pool_create(&pool, &database->shards.pools[which], reterr);
+}
+
+/* In a fiber at home: one connection of each lane, or the reason why there is none. */
+struct check {
+    struct bh_pg_database *database;
+    struct bh_error *reterr;
+    int code;
+};
+
+static int connect_on_worker(struct bh_worker_job *const job, void *const argument)
+{
+    (void)job;
+    const struct check *const check = argument;
+    PGconn *pg = NULL;
+    const struct bh_pg_config *const configs = check->database->configs;
+    int code = 0;
+    for (int lane = 0; !code && lane < 2; lane++) {
+        code = bh_pg_config_connect(&configs[lane], &pg, check->reterr);
+        if (!code)
+            PQfinish(pg);
+    }
+    return code;
+}
+
+static void check_in_fiber(void *const argument)
+{
+    struct check *const check = argument;
+    check->code = bh_worker_run_uncancelable(check->database->configs[0].connectors,
+                                             connect_on_worker, check);
+}
+
+static int check_server(struct bh_pg_database *const database, struct bh_error *const reterr)
+{
+    struct bh_error error = { 0 };
+    struct check check = { .database = database, .reterr = &error };
+    int code = bh_pg_home_run(&database->home, check_in_fiber, &check);
+    if (code)
+        return bh_error_set(reterr, code, "no fiber to connect in");
+    if (!check.code)
+        return 0;
+    code = bh_error_set(reterr, check.code, "PostgreSQL at %s: %s%s",
+                        database->configs[BH_DB_WRITE].where, error.message,
+                        check.code == BH_EUNAVAILABLE
+                            ? "; start the server, or correct host and port in DATABASE_URL"
+                            : "");
+    if (reterr)
+        memcpy(reterr->sqlstate, error.sqlstate, sizeof(error.sqlstate));
+    return code;
+}
+
+static int make_configs(struct bh_pg_database *const database, struct bh_error *const reterr)
+{
+    const char *const urls[BH_PG_POOLS] = { [BH_PG_READ] = database->options.url,
+                                            [BH_PG_WRITE] = database->options.url,
+                                            [BH_PG_REPLICA] = database->postgres.read_url };
+    int code = 0;
+    for (int which = 0; !code && which < BH_PG_POOLS && urls[which]; which++) {
+        const enum bh_db_lane lane = which == BH_PG_WRITE ? BH_DB_WRITE : BH_DB_READ;
+        code = bh_pg_config_init(&database->configs[which], lane, urls[which], &database->options,
+                                 reterr);
+        database->shards.configs[which] = &database->configs[which];
+    }
+    /* Of several, each would have to be watched. */
+    if (!code && urls[BH_PG_REPLICA] && strchr(database->configs[BH_PG_REPLICA].where, ','))
+        return bh_error_set(reterr, BH_EUNSUPPORTED,
+                            "the URL of the replica names several hosts; name one");
+    return code;
+}
+
+static int start(struct bh_pg_database *const database, struct bh_error *const reterr)
+{
+    int code = make_configs(database, reterr);
+    if (code)
+        return code;
+    bh_pg_shards_init(&database->shards);
+    database->has_shards = true;
+    code = start_workers(database, reterr);
+    if (!code)
+        code = check_server(database, reterr);
+    const bool has_replica = database->postgres.read_url != NULL;
+    for (int which = 0; !code && which < BH_PG_POOLS - !has_replica; which++)
+        code = make_pool(database, (enum bh_pg_pool)which, reterr);
+    if (code || !has_replica)
+        return code;
+    code = bh_pg_replica_start(&database->replica, &database->shards, &database->home);
+    return code ? bh_error_set(reterr, code, "no fiber to watch the replica in") : 0;
+}
+
+static int check_options(const struct bh_postgres_options *const options,
+                         struct bh_error *const reterr)
+{
+    const unsigned minimums[] = { options->read_minimum, options->write_minimum };
+    const unsigned maximums[] = { options->read_maximum, options->write_maximum };
+    for (int lane = 0; lane < 2; lane++) {
+        if (maximums[lane] > CONNECTIONS_MAX || minimums[lane] > maximums[lane])
+            return bh_error_set(reterr, BH_EINVAL,
+                                "%u to %u %s connections: give a minimum that is not above the "
+                                "maximum, and %d at most",
+                                minimums[lane], maximums[lane], lane ? "write" : "read",
+                                CONNECTIONS_MAX);
+    }
+    return 0;
+}
+
+int bh_pg_database_open(const char *const location, const struct bh_db_options *const options,
+                        struct bh_db **const ret_db, struct bh_error *const reterr)
+{
+    (void)location; /* libpq reads the whole URL */
+    struct bh_postgres_options postgres = { 0 };
+    if (options->postgres)
+        postgres = *options->postgres;
+    if (postgres.read_url && postgres.read_url[0] == '\0')
+        postgres.read_url = NULL;
+    set_defaults(&postgres);
+    int code = check_options(&postgres, reterr);
+    if (code)
+        return code;
+    struct bh_pg_database *const database = calloc(1, sizeof(*database));
+    if (!database)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory to open the database");
+    database->base.driver = &bh_postgres_driver;
+    database->magic = DATABASE_MAGIC;
+    database->options = *options;
+    database->postgres = postgres;
+    database->options.postgres = &database->postgres;
+    code = start(database, reterr);
+    if (code) {
+        bh_pg_database_close(&database->base);
+        return code;
+    }
+    bh_log_info("db", "Database pool: Read: %u-%u, Write: %u-%u, timeout=%gs (postgresql: %s%s%s)",
+                postgres.read_minimum, postgres.read_maximum, postgres.write_minimum,
+                postgres.write_maximum, (double)options->acquire_timeout_us / 1e6,
+                database->configs[BH_PG_WRITE].where, postgres.read_url ? ", replica: " : "",
+                postgres.read_url ? database->configs[BH_PG_REPLICA].where : "");
+    *ret_db = &database->base;
+    return 0;
+}
+
+static void add_statistics(struct bh_pool *const pool, struct bh_db_statistics *const sum)
+{
+    struct bh_pool_stats stats;
+    bh_pool_stats(pool, &stats);
+    sum->size += stats.maximum;
+    sum->total += stats.total;
+    sum->in_use += stats.busy + stats.shared;
+    sum->overflow += stats.total > stats.maximum ? stats.total - stats.maximum : 0;
+    sum->waiting += stats.waiting;
+    sum->is_down |= stats.down;
+    sum->granted += stats.granted;
+    sum->waited += stats.waited;
+    sum->timed_out += stats.timed_out;
+    sum->refused += stats.shed + stats.unavailable;
+    sum->connected += stats.connected;
+}
+
+void bh_pg_database_statistics(struct bh_db *const db, const enum bh_db_lane lane,
+                               struct bh_db_statistics *const ret_statistics)
+{
+    const struct bh_pg_database *const database = bh_pg_database_of(db);
+    *ret_statistics = (struct bh_db_statistics){ .size = 0 };
+    add_statistics(database->shards.pools[lane], ret_statistics);
+    if (lane != BH_DB_READ || !database->postgres.read_url)
+        return;
+    const bool is_down = ret_statistics->is_down; /* the primary's: it serves when the replica is */
+    add_statistics(database->shards.pools[BH_PG_REPLICA], ret_statistics);
+    ret_statistics->is_down = is_down;
+}

@@ -1,0 +1,38 @@
+/*
+ * How far a replica is, and whether a read may go there.
+ *
+ * A fiber at home asks the primary how far its log goes, then the replica how much of that it has
+ * replayed. Once it has all of it, the replica knows everything that was committed before the
+ * primary was asked. A read goes there only if that is later than the last write of this process:
+ * who has written here reads it here. What other processes write is at most BH_PG_REPLICA_LAG_US
+ * late. Without the fiber's word, as without a replica, reads go to the primary.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "db/postgres/pg_home.h"
+#include "db/postgres/pg_shard.h"
+
+#define BH_PG_REPLICA_LAG_US (5 * BH_SECOND_US)
+
+struct bh_pg_replica {
+    struct bh_pg_shards *shards;         /* NULL: there is no replica */
+    atomic_uint_least64_t written_us;    /* when the last write ended */
+    atomic_uint_least64_t replicated_us; /* the replica has what was committed before; 0: unknown */
+    atomic_bool is_ending;
+    bool is_told; /* home: the log knows that it is behind */
+};
+
+/* Begins to watch. `shards` is borrowed. */
+int bh_pg_replica_start(struct bh_pg_replica *replica, struct bh_pg_shards *shards,
+                        const struct bh_pg_home *home) BH_MUST_CHECK;
+/* The fiber ends soon; the home's end waits for it. */
+void bh_pg_replica_stop(struct bh_pg_replica *replica);
+
+/* Any thread. */
+bool bh_pg_replica_may_read(const struct bh_pg_replica *replica);
+/* A write has ended, well or not: before its caller is told. */
+void bh_pg_replica_written(struct bh_pg_replica *replica);
+/* The replica has failed somebody: nobody goes there before the fiber says so. */
+void bh_pg_replica_failed(struct bh_pg_replica *replica);
