@@ -395,6 +395,7 @@ int tome_search_run_best(struct tome_search_run *const run, const size_t book,
     run->scan.candidates = NULL;
     run->scan.candidate_count = run->scan.capacity = 0;
     run->scan.keep = capacity;
+    run->scan.has_worst = false;
     run->scan.with_set_aside = true;
     run->scan.books[book].has_first = false;
     int result = scan_range(run, &run->any, book, reterr);

@@ -70,16 +70,29 @@ static void select_best(struct tome_candidate *const items, const size_t count, 
     }
 }
 
+/* Cuts the candidates to the best `keep`, and remembers the worst of these. */
+static void choose_best(struct tome_scan *const scan)
+{
+    select_best(scan->candidates, scan->candidate_count, scan->keep);
+    scan->candidate_count = scan->keep;
+    scan->worst = scan->candidates[0];
+    for (size_t i = 1; i < scan->keep; i++)
+        if (is_better(&scan->worst, &scan->candidates[i]))
+            scan->worst = scan->candidates[i];
+    scan->has_worst = true;
+}
+
 static int keep_candidate(struct tome_scan *const scan,
                           const struct tome_candidate *const candidate)
 {
     if (scan->has_bound && !is_better(&scan->bound, candidate))
         return 0;
     scan->behind_count++;
+    if (scan->has_worst && !is_better(candidate, &scan->worst))
+        return 0;
     if (scan->candidate_count == scan->capacity) {
         if (scan->capacity >= 2 * scan->keep) {
-            select_best(scan->candidates, scan->candidate_count, scan->keep);
-            scan->candidate_count = scan->keep;
+            choose_best(scan);
         } else {
             const size_t doubled = scan->capacity > 0 ? scan->capacity * 2 : 256;
             const size_t larger = doubled < 2 * scan->keep ? doubled : 2 * scan->keep;
@@ -334,6 +347,7 @@ void tome_scan_restart(struct tome_scan *const scan)
         scan->books[i].has_first = false;
     }
     scan->candidate_count = 0;
+    scan->has_worst = false;
     scan->hit_count = scan->book_count = scan->behind_count = 0;
 }
 

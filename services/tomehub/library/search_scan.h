@@ -46,6 +46,8 @@ struct tome_scan {
 
     struct tome_candidate *candidates; /* the best `keep`, in any order until finished */
     size_t candidate_count, capacity, keep;
+    struct tome_candidate worst; /* of the best `keep` at the last choice: no worse are kept */
+    bool has_worst;
     int64_t hit_count, book_count;
     int64_t behind_count; /* hits behind the bound */
 

@@ -1,3 +1,4 @@
+-- slow: common words are megabytes, and a search whose client has left shall stop.
 -- Owner, JSON array of words, JSON array of beginnings of words (none of them the beginning of
 -- another). First row: the generation. Then each word there is with its postings (postings.h), of
 -- all its rows put one behind another. A stem's tag ("b.") is no beginning of a word.
