@@ -97,7 +97,7 @@ static void check_tenants(const struct bh_pool_shard *const shard)
 }
 
 /* Nobody waits while capacity is free: no exclusive waiter beside an idle connection, unless one is
- * being pinged for it; and with nothing of its own that could serve them, the shard is in line for
+ * being pinged for it; no shared one beside a pipeline with room; and with nothing of its own that could serve them, the shard is in line for
  * more, or looks again soon. */
 static void check_progress(const struct bh_pool_shard *const shard)
 {
@@ -107,6 +107,7 @@ static void check_progress(const struct bh_pool_shard *const shard)
     bh_assert(bh_pool_in_state(shard, BH_POOL_IDLE) == 0 ||
               bh_pool_in_state(shard, BH_POOL_PINGING) >=
                   shard->line_counts[BH_POOL_LANE_EXCLUSIVE]);
+    bh_assert(shard->line_counts[BH_POOL_LANE_EXCLUSIVE] > 0 || !bh_pool_shared_has_room(shard));
     const unsigned working = bh_pool_in_state(shard, BH_POOL_BUSY) +
                              bh_pool_in_state(shard, BH_POOL_SHARED) + bh_pool_coming(shard) +
                              bh_pool_in_state(shard, BH_POOL_QUARANTINED);

@@ -58,7 +58,7 @@ unsigned bh_pool_coming(const struct bh_pool_shard *const shard)
 }
 
 /* The shared connection with the least predicted work that takes `work_us` more; or NULL. */
-static struct bh_pool_connection *take_room(struct bh_pool_shard *const shard,
+static struct bh_pool_connection *take_room(const struct bh_pool_shard *const shard,
                                             const uint64_t work_us)
 {
     const struct bh_pool_options *const options = &shard->pool->options;
@@ -293,6 +293,12 @@ static struct bh_pool_lease *next_shared(const struct bh_pool_shard *const shard
             return lease;
     }
     return NULL;
+}
+
+bool bh_pool_shared_has_room(const struct bh_pool_shard *const shard)
+{
+    const struct bh_pool_lease *const lease = next_shared(shard);
+    return lease && take_room(shard, bh_pool_class_us(shard, lease->statement_class));
 }
 
 /* Whether an exclusive waiter can hope for a connection other than the shared ones. If not, those

@@ -55,6 +55,8 @@ bool bh_pool_make_place(struct bh_pool_shard *shard, enum bh_pool_priority prior
 void bh_pool_expire_waiters(struct bh_pool_shard *shard);
 /* The oldest waiter's request time; BH_NEVER_US: nobody waits. */
 uint64_t bh_pool_oldest_request_us(const struct bh_pool_shard *shard);
+/* Whether the first shared waiter would fit a pipeline. */
+bool bh_pool_shared_has_room(const struct bh_pool_shard *shard);
 /* Shared connections that are getting on: neither ending nor stuck behind a slow statement. */
 unsigned bh_pool_shared_live(const struct bh_pool_shard *shard);
 /* Connections that will be idle soon. */

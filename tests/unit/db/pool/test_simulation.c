@@ -70,6 +70,26 @@ static void check_order(struct walk *const walk, const struct sim_lease *const g
     }
 }
 
+/* Good as far as the pool can know: neither lost nor condemned with its generation. */
+static void check_connection(const struct bh_pool_lease *const lease)
+{
+    const struct bh_pool_connection *const connection = lease->connection;
+    bh_assert(connection && !connection->doomed);
+    bh_assert(connection->generation == atomic_load(&lease->shard->pool->generation));
+    bh_assert(lease->shard->now_us < connection->expires_us);
+}
+
+/* Granted at once: nobody stood in the line it would have joined. */
+static void check_no_line(struct walk *const walk, const struct sim_lease *const granted)
+{
+    for (unsigned i = 0; i < LEASES; i++) {
+        const struct bh_pool_lease *const other = &walk->leases[i].base;
+        bh_assert(other->state != BH_POOL_LEASE_WAITING || other->shard != granted->base.shard ||
+                  other->lane != granted->base.lane || other->priority != granted->base.priority ||
+                  (walk->is_capped && other->tenant != granted->base.tenant));
+    }
+}
+
 static struct walk *current;
 
 static void told(struct bh_pool_lease *const base)
@@ -78,7 +98,8 @@ static void told(struct bh_pool_lease *const base)
     bh_assert(lease->told == 0); /* a request ends once */
     lease->told++;
     if (base->state == BH_POOL_LEASE_GRANTED) {
-        bh_assert(base->result == 0 && base->connection && !base->connection->doomed);
+        bh_assert(base->result == 0);
+        check_connection(base);
         check_order(current, lease);
     } else {
         bh_assert(base->state == BH_POOL_LEASE_NONE && base->result < 0);
@@ -152,8 +173,10 @@ static void request(struct walk *const walk)
     if (one_in(walk, 3))
         lease->base.deadline_us = sim->now_us + below(walk, 500 * BH_MS_US);
     const int result = sim_request(lease, any_shard(walk));
-    if (result == 0)
-        bh_assert(!lease->base.connection->doomed);
+    if (result == 0) {
+        check_connection(&lease->base);
+        check_no_line(walk, lease);
+    }
     if (result < 0)
         bh_assert(lease->error.code == result);
 }
