@@ -24,6 +24,7 @@
 struct walk {
     struct sim sim;
     struct sim_lease leases[LEASES];
+    bool waits[LEASES];  /* as far as its caller knows */
     unsigned limit_peak; /* the largest maximum + overflow since connections were last that many */
     bool is_capped;
     bool server_is_down;
@@ -97,6 +98,7 @@ static void told(struct bh_pool_lease *const base)
     struct sim_lease *const lease = BH_CONTAINER_OF(base, struct sim_lease, base);
     bh_assert(lease->told == 0); /* a request ends once */
     lease->told++;
+    current->waits[lease - current->leases] = false;
     if (base->state == BH_POOL_LEASE_GRANTED) {
         bh_assert(base->result == 0);
         check_connection(base);
@@ -116,9 +118,10 @@ static void check_model(struct walk *const walk)
         walk->limit_peak = limit;
     bh_assert(sim->alive <= walk->limit_peak); /* more only as the rest of a larger pool */
     bh_assert(sim->least_connect_gap_us >= 100 * BH_MS_US);
-    for (unsigned i = 0; i < LEASES; i++) { /* nobody waits past its time */
+    for (unsigned i = 0; i < LEASES; i++) { /* nobody waits past its time, or for nothing */
         const struct bh_pool_lease *const lease = &walk->leases[i].base;
-        if (lease->state != BH_POOL_LEASE_WAITING)
+        bh_assert(walk->waits[i] == (lease->state == BH_POOL_LEASE_WAITING));
+        if (!walk->waits[i])
             continue;
         const struct sim_shard *const shard = &sim->shards[lease->shard->index];
         bh_assert(lease->until_us > lease->shard->now_us || shard->scheduled_us <= sim->now_us);
@@ -173,6 +176,7 @@ static void request(struct walk *const walk)
     if (one_in(walk, 3))
         lease->base.deadline_us = sim->now_us + below(walk, 500 * BH_MS_US);
     const int result = sim_request(lease, any_shard(walk));
+    walk->waits[lease - walk->leases] = result > 0;
     if (result == 0) {
         check_connection(&lease->base);
         check_no_line(walk, lease);
@@ -200,8 +204,10 @@ static void withdraw(struct walk *const walk)
 {
     struct sim_lease *const lease = find_lease(walk, one_in(walk, 4) ? BH_POOL_LEASE_GRANTED
                                                                      : BH_POOL_LEASE_WAITING);
-    if (lease)
-        sim_withdraw(lease);
+    if (!lease)
+        return;
+    sim_withdraw(lease);
+    walk->waits[lease - walk->leases] = false;
 }
 
 static void break_connection(struct walk *const walk)
