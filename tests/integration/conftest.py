@@ -35,7 +35,7 @@ def postgres_database(postgres_server: Postgres) -> PostgresDatabase:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Database:
-    """Tests of the service run on both databases; `@pytest.mark.sqlite`: on SQLite alone."""
+    """The service's tests run on both; `@pytest.mark.sqlite`, `.postgresql`: on that alone."""
     if request.param == "sqlite":
         return SqliteDatabase()
     postgres: PostgresDatabase = request.getfixturevalue("postgres_database")
@@ -43,11 +43,12 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out of PostgreSQL's round what is about SQLite's file."""
+    """Leaves out of each database's round what is marked as the other's."""
 
     def is_left_out(item: pytest.Item) -> bool:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        return bool(item.get_closest_marker("sqlite")) and parameters.get("database") != "sqlite"
+        name = item.callspec.params.get("database") if hasattr(item, "callspec") else None
+        others = {"sqlite", "postgresql"} - {name}
+        return name is not None and any(map(item.get_closest_marker, others))
 
     left_out = [item for item in items if is_left_out(item)]
     if left_out:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.database import PostgresDatabase, SqliteDatabase
+from support.database import Database, PostgresDatabase, SqliteDatabase
 from support.http import JsonClient
 from support.server import Server, ServerOptions
 
@@ -71,7 +71,8 @@ def both(
     """Clients of two servers with the same books, taken in one after another so that ids agree."""
     with ExitStack() as stack:
         clients = []
-        for database in (SqliteDatabase(), postgres_database):
+        databases: list[Database] = [SqliteDatabase(), postgres_database]
+        for database in databases:
             folder = tmp_path_factory.mktemp(database.name) / "library"
             folder.mkdir()
             settings = stack.enter_context(database.library(folder))
@@ -149,5 +150,6 @@ def test_a_deleted_book_is_gone_from_both(both: list[JsonClient]) -> None:
     before = same(both, "/api/search", q="whale")["total_count"]
     for client in both:
         assert client.delete("/api/books/1").status == 204
-    after = same(both, "/api/search", q="whale")["total_count"]
-    assert after < before
+    # Not the scores: SQLite weighs words by the deleted book's chunks until they are purged.
+    after = {client.get("/api/search", q="whale").json["total_count"] for client in both}
+    assert len(after) == 1 and after.pop() < before

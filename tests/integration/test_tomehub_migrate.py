@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.database import PostgresDatabase, SqliteDatabase
+from support.database import Database, PostgresDatabase, SqliteDatabase
 from support.http import JsonClient
 from support.process import CommandResult, run_command
 from support.server import Server, ServerOptions
@@ -31,7 +31,7 @@ def places(
         found = {}
         for name in ("sqlite", "sqlite2", "postgresql", "postgresql2"):
             is_file = name.startswith("sqlite")
-            database = SqliteDatabase() if is_file else postgres_database
+            database: Database = SqliteDatabase() if is_file else postgres_database
             folder = tmp_path / name
             folder.mkdir()
             found[name] = folder, stack.enter_context(database.library(folder))
