@@ -14,15 +14,32 @@ bool bh_pg_plain_is_copy(const struct bh_statement *const statement)
     return statement->postgres && strncasecmp(statement->postgres, "COPY ", 5) == 0;
 }
 
-/* Parks until the socket has news. An error means that the caller gives up. */
-static int wait_for_socket(struct bh_pg_connection *const connection, const char *const name,
-                           struct bh_error *const reterr)
+/* Parks until what is watched for happens. An error means that the caller gives up. */
+static int park(struct bh_pg_connection *const connection, const char *const name,
+                struct bh_error *const reterr)
 {
-    bh_pg_connection_watch(connection);
     const int stopped = connection->state == BH_PG_OPEN ? bh_fiber_park() : 0;
     if (connection->state != BH_PG_OPEN)
         return bh_pg_connection_lost_error(connection, name, reterr);
     return stopped ? bh_error_set(reterr, stopped, "%s: %s", name, bh_error_text(stopped)) : 0;
+}
+
+/* For an answer that the server owes. */
+static int wait_to_read(struct bh_pg_connection *const connection, const char *const name,
+                        struct bh_error *const reterr)
+{
+    bh_pg_connection_watch(connection);
+    return park(connection, name, reterr);
+}
+
+/* For room to send what libpq has left. Watching tries to send it first; if that has worked, nothing
+ * would end the wait: a server that waits for a COPY's data says nothing. */
+static int wait_to_send(struct bh_pg_connection *const connection, const char *const name,
+                        struct bh_error *const reterr)
+{
+    bh_pg_connection_watch(connection);
+    const bool is_sent = connection->state == BH_PG_OPEN && !(connection->watched & UV_WRITABLE);
+    return is_sent ? 0 : park(connection, name, reterr);
 }
 
 static int begin(struct bh_pg_connection *const connection, const char *const name,
@@ -58,7 +75,7 @@ static int next_result(struct bh_pg_connection *const connection, const char *co
                        PGresult **const ret_result, struct bh_error *const reterr)
 {
     while (PQflush(connection->pg) > 0 || PQisBusy(connection->pg)) {
-        const int code = wait_for_socket(connection, name, reterr);
+        const int code = wait_to_read(connection, name, reterr);
         if (code)
             return code;
     }
@@ -124,7 +141,7 @@ static int put(struct bh_pg_connection *const connection, const char *const name
         return bh_error_set(reterr, bh_buf_error(data), "%s: no memory for the rows", name);
     int taken;
     while ((taken = PQputCopyData(connection->pg, data->data, (int)data->size)) == 0) {
-        const int code = wait_for_socket(connection, name, reterr);
+        const int code = wait_to_send(connection, name, reterr);
         if (code)
             return code;
     }
@@ -133,7 +150,7 @@ static int put(struct bh_pg_connection *const connection, const char *const name
     bh_buf_clear(data);
     /* What libpq could not send waits in its memory: no more before that is gone. */
     while (PQflush(connection->pg) > 0) {
-        const int code = wait_for_socket(connection, name, reterr);
+        const int code = wait_to_send(connection, name, reterr);
         if (code)
             return code;
     }
@@ -173,7 +190,7 @@ static int copy(struct bh_pg_connection *const connection,
         return code;
     int ended;
     while ((ended = PQputCopyEnd(connection->pg, NULL)) == 0) {
-        code = wait_for_socket(connection, name, reterr);
+        code = wait_to_send(connection, name, reterr);
         if (code)
             return code;
     }
