@@ -15,7 +15,7 @@ from load import Load, wrk_requests
 from postgres import Postgres, Script, pgbench
 from shared_data import Requests
 
-FEW, MANY = 64, 500  # connections
+FEWEST, FEW, MANY = 8, 64, 500  # connections
 SEARCH_FACTOR = 2  # times as long: a search may take seconds
 WARM_UP_SECONDS = 1
 PGBENCH_CLIENTS = (4, 8, 16)
@@ -200,7 +200,7 @@ def comparable(expected: Any, found: Any, ours: bool) -> tuple[Any, Any]:
 
 
 def tables(results: Results, sides: Sequence[Side], routes: Routes) -> list[Table]:
-    """One a route; sides in the order given, with ratios to pgbench and ours to each."""
+    """One a route; sides in the order given, with ratios of the rates for FEW connections."""
     names = [side.name for side in sides]
     found = []
     for route, counts in routes.items():
@@ -225,10 +225,10 @@ def line(
         cells += [number(load.rate), number(load.p50), number(load.p95), number(load.p99)]
     loads = [load for connections in counts for load in results.loads[route, connections, name]]
     cells.append(number(sum(load.failed for load in loads)))
-    own = results.median(route, counts[0], name)
+    own = results.median(route, FEW, name)
     for other, inverted in ((PGBENCH, False), (OURS, True)):
         if other in names:
-            theirs = results.median(route, counts[0], other)
+            theirs = results.median(route, FEW, other)
             assert own and theirs
             ratio = theirs.rate / own.rate if inverted else own.rate / theirs.rate
             cells.append(f"{ratio:.2f}")

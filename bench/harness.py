@@ -130,7 +130,15 @@ class Bench:
 
 
 __all__ = ["ROOT", "Bench", "Row", "Server", "ServerOptions", "Table", "at_least", "at_most"]
-__all__ += ["free_port", "interleave", "number", "percentile", "processes_of_session", "ratio"]
+__all__ += [
+    "free_port",
+    "interleave",
+    "number",
+    "percentile",
+    "output_of",
+    "processes_of_session",
+    "ratio",
+]
 
 
 def output_of(*command: str) -> str:

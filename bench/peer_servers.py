@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -10,11 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from harness import Bench, Server, ServerOptions, free_port
+from harness import Bench, Server, ServerOptions, Table, free_port, output_of
 from postgres import Postgres
 from shared_data import PEERS
+from support.postgres import program
 
 GOPATH = Path("/usr/share/gocode")  # Debian's Go libraries
 PGX = GOPATH / "src" / "github.com" / "jackc" / "pgx" / "v4"
@@ -96,6 +99,23 @@ def run_or_end(command: list[str], folder: Path, environment: dict[str, str]) ->
     if process.returncode != 0:
         text = (process.stderr or process.stdout).strip()[-2000:]
         raise SystemExit(f"bench/run: `{' '.join(command)}` failed:\n{text}")
+
+
+def versions() -> Table:
+    """What was measured."""
+    fastify = json.loads((PEERS / "fastify" / "package.json").read_text())["dependencies"]
+    pgx = output_of("dpkg-query", "-Wf", "${Version}", "golang-github-jackc-pgx-v4-dev")
+    lines = [
+        ["PostgreSQL", output_of(str(program("postgres")), "--version")],
+        ["Python", ", ".join(f"{name} {version(name)}" for name in MODULES)],
+        [
+            "Node",
+            f"{output_of('node', '--version')}, fastify {fastify['fastify']}, pg {fastify['pg']}",
+        ],
+        ["Go", f"{output_of('go', 'version')}, pgx {pgx}"],
+        ["wrk", output_of("dpkg-query", "-Wf", "${Version}", "wrk")],
+    ]
+    return Table("## Versions", ["", ""], lines)
 
 
 @contextmanager

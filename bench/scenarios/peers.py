@@ -15,7 +15,7 @@ from comparison import check_answers, measure, tables
 from harness import Bench, Row, at_most, ratio
 from load import allow_files
 from our_side import our_side
-from peer_servers import GO, FASTIFY, SQLALCHEMY, build, started
+from peer_servers import FASTIFY, GO, SQLALCHEMY, build, started, versions
 from postgres import Postgres, running
 from shared_data import PEERS, Requests, load_tables, requests
 
@@ -46,7 +46,7 @@ def run(bench: Bench) -> list[Row]:
         check_answers(contestants, asked)
         sides: list[Side] = [*contestants, statements_alone(database, asked)]
         results = measure(bench, database, sides, ROUTES)
-        bench.tables.extend(tables(results, sides, ROUTES))
+        bench.tables.extend([*tables(results, sides, ROUTES), versions()])
     return [*speed(results), at_most("requests that failed", results.failed(), "", 0)]
 
 
