@@ -358,5 +358,6 @@ def test_reads_from_a_replica(
     load.wait_for_ok(1000)
     replica.start()
     wait_for_reads(replica, 200)
-    assert load.failed() == 0, load.errors
+    # Transactions cannot move to the primary in their middle.
+    assert load.failed() <= 2 * CLIENTS, load.errors
     load.finish()
