@@ -279,6 +279,11 @@ void bh_fiber_park_uncancelable(void)
     bh_assert(result == 0);
 }
 
+int bh_fiber_park_uncancelable_until(const uint64_t until_us)
+{
+    return park(current_fiber(), until_us, false);
+}
+
 void bh_fiber_wake(struct bh_fiber *const fiber)
 {
     bh_magic_check(fiber, FIBER_MAGIC);

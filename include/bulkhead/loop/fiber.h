@@ -58,6 +58,9 @@ int bh_fiber_park_until(uint64_t until_us) BH_MUST_CHECK;
  * another thread still uses. */
 void bh_fiber_park_uncancelable(void);
 
+/* The same, no later than `until_us`: 0 or BH_ETIMEDOUT. */
+int bh_fiber_park_uncancelable_until(uint64_t until_us) BH_MUST_CHECK;
+
 /* Makes a parked fiber runnable in this loop turn. Loop thread of that fiber. */
 void bh_fiber_wake(struct bh_fiber *fiber);
 

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/time.h"
 
+#define FINAL_GRACE_US (2 * BH_SECOND_US)
 #define ATTEMPTS_MAX 3 /* a statement refused for its preparation is prepared anew */
 
 void bh_pg_call_init(struct bh_pg_call *const call, const struct bh_statement *const statement,
@@ -49,18 +51,30 @@ static struct bh_pg_request *make_request(struct bh_pg_call *const call)
 }
 
 /* 0 once the call is done; otherwise why the fiber waits no more. */
-static int wait_for(const struct bh_pg_call *const call, const bool is_final)
+static int wait_for(const struct bh_pg_call *const call)
 {
     while (!call->is_done) {
-        if (is_final) {
-            bh_fiber_park_uncancelable();
-            continue;
-        }
         const int stopped = bh_fiber_park();
         if (stopped && !call->is_done)
             return stopped;
     }
     return 0;
+}
+
+/* A server that lets even its own time-out pass is as good as gone. */
+static void wait_to_the_end(struct bh_pg_connection *const connection,
+                            const struct bh_pg_call *const call)
+{
+    const uint64_t limit_us = connection->config->options->postgres->statement_timeout_us;
+    const uint64_t until_us = bh_time_now_us() + limit_us + FINAL_GRACE_US;
+    while (!call->is_done) {
+        if (bh_fiber_park_uncancelable_until(until_us) == 0 || call->is_done)
+            continue;
+        struct bh_error error = { 0 };
+        bh_error_set(&error, BH_EUNAVAILABLE, "%s: no answer; the outcome is not known",
+                     connection->config->where);
+        bh_pg_connection_lose(connection, &error);
+    }
 }
 
 static int outcome(const struct bh_pg_call *const call, struct bh_error *const reterr)
@@ -102,7 +116,7 @@ static int attempt_alone(struct bh_pool_loop *const pool, const unsigned stateme
         return code;
     }
     const bool is_exclusive = request->lease.lane == BH_POOL_LANE_EXCLUSIVE;
-    code = wait_for(call, false);
+    code = wait_for(call);
     if (!code)
         return outcome(call, reterr);
     request->call = NULL;
@@ -137,7 +151,10 @@ int bh_pg_call_held(struct bh_pg_connection *const connection, struct bh_pg_call
         free(request);
         return code;
     }
-    code = wait_for(call, is_final);
+    if (is_final)
+        wait_to_the_end(connection, call);
+    else
+        code = wait_for(call);
     if (!code)
         return outcome(call, reterr);
     request->call = NULL;

@@ -6,6 +6,7 @@
 #include "db/database.h"
 
 #include <math.h>
+#include <signal.h>
 
 #include "bulkhead/db/postgres.h"
 
@@ -592,6 +593,30 @@ static void test_terminated(void **const state)
     in_a_fiber(state, a_lost_connection_is_told_and_replaced);
 }
 
+static void a_silent_server_is_given_up(void *const argument)
+{
+    struct test *const test = argument;
+    struct bh_db_transaction *transaction;
+    assert_int_equal(bh_db_begin(test->db, BH_DB_WRITE, &transaction, &test->error), 0);
+    assert_int_equal(bh_db_transaction_query(transaction, &sql[SQL_MY_PID], NULL, 0, test->arena,
+                                             &test->rows, &test->error),
+                     0);
+    const pid_t pid = (pid_t)bh_db_int_at(&test->rows, 0, 0);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    const int result = bh_db_commit(transaction, &test->error);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(result, BH_EUNAVAILABLE);
+    assert_non_null(strstr(test->error.message, "outcome is not known"));
+    runs(test, SQL_COUNT, NULL, 0);
+}
+
+static void test_silent_server(void **const state)
+{
+    struct test *const test = *state;
+    reopen(test, &(struct bh_postgres_options){ .statement_timeout_us = 200 * BH_MS_US });
+    in_a_fiber(state, a_silent_server_is_given_up);
+}
+
 /* ---- Opening ---- */
 
 static void does_not_open(struct test *const test, const char *const url, const int code,
@@ -641,6 +666,7 @@ int main(void)
         TEST(test_statement_timeout),
         TEST(test_idle_transaction),
         TEST(test_terminated),
+        TEST(test_silent_server),
         TEST(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
