@@ -60,7 +60,7 @@ struct bh_pool_lease {
  * BH_ETIMEDOUT: its deadline has passed. BH_ESHUTDOWN: the shard is draining.
  *
  * After waiting also BH_EBUSY: no connection within the acquire time-out; the message names who
- * holds the connections, and for how long. */
+ * holds the connections, and for how long. If the host was down by then: BH_EUNAVAILABLE. */
 int bh_pool_request(struct bh_pool_shard *shard, struct bh_pool_lease *lease,
                     uint64_t now_us) BH_MUST_CHECK;
 

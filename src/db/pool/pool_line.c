@@ -348,11 +348,18 @@ static bool serve_next(struct bh_pool_shard *const shard)
 
 static void time_out(struct bh_pool_lease *const lease)
 {
-    const int code = lease->until_us == lease->deadline_us ? BH_ETIMEDOUT : BH_EBUSY;
-    bh_pool_tell_busy(lease->shard, lease, "none became free in time");
-    if (lease->error)
-        lease->error->code = code;
-    bh_pool_refuse(lease, code, BH_POOL_COUNT_TIMED_OUT);
+    struct bh_pool_shard *const shard = lease->shard;
+    if (lease->until_us == lease->deadline_us) {
+        bh_pool_tell_busy(shard, lease, "none became free in time");
+        if (lease->error)
+            lease->error->code = BH_ETIMEDOUT;
+        bh_pool_refuse(lease, BH_ETIMEDOUT, BH_POOL_COUNT_TIMED_OUT);
+    } else if (bh_pool_hopeless_at_us(shard) != BH_NEVER_US) { /* down: nobody here is too busy */
+        bh_pool_refuse(lease, bh_pool_tell_unavailable(shard, lease), BH_POOL_COUNT_UNAVAILABLE);
+    } else {
+        bh_pool_refuse(lease, bh_pool_tell_busy(shard, lease, "none became free in time"),
+                       BH_POOL_COUNT_TIMED_OUT);
+    }
 }
 
 void bh_pool_expire_waiters(struct bh_pool_shard *const shard)

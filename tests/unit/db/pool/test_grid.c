@@ -77,7 +77,7 @@ static void every_answer_at_every_gate(void **const state)
             if (sim_is_granted(&lease))
                 sim_release(&lease, returns[round]);
             else
-                assert_int_equal(lease.base.result, BH_EBUSY);
+                assert_true(lease.base.result == BH_EBUSY || lease.base.result == BH_EUNAVAILABLE);
             sim_run(&sim, 1500 * BH_MS_US); /* idle for long enough to be pinged */
         }
         sim_run(&sim, 3 * BH_SECOND_US);

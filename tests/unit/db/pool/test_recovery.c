@@ -185,6 +185,23 @@ static void in_a_short_outage_waiters_wait_in_a_long_one_they_fail_at_once(void 
     sim_fini(&sim);
 }
 
+static void a_time_out_in_an_outage_is_told_as_one(void **const state)
+{
+    (void)state;
+    struct bh_pool_options options;
+    struct sim sim;
+    options_of(&options, 0, 4);
+    options.acquire_timeout_us = BH_SECOND_US;
+    sim_init(&sim, &options, 7);
+    go_down(&sim);
+    struct sim_lease lease;
+    assert_int_equal(sim_ask(&lease, &sim), 1);
+    sim_run(&sim, BH_SECOND_US);
+    assert_int_equal(lease.base.result, BH_EUNAVAILABLE);
+    assert_non_null(strstr(lease.error.message, "refused"));
+    sim_fini(&sim);
+}
+
 /* ---- Connections that are lost ---- */
 
 static void a_loss_in_use_replaces_all_connections(void **const state)
@@ -397,6 +414,7 @@ int main(void)
         cmocka_unit_test(service_is_back_within_a_second_of_a_black_hole),
         cmocka_unit_test(connects_are_ramped_when_the_host_returns),
         cmocka_unit_test(in_a_short_outage_waiters_wait_in_a_long_one_they_fail_at_once),
+        cmocka_unit_test(a_time_out_in_an_outage_is_told_as_one),
         cmocka_unit_test(a_loss_in_use_replaces_all_connections),
         cmocka_unit_test(a_loss_while_idle_says_nothing_of_the_others),
         cmocka_unit_test(a_demoted_primary_is_left_at_once),
