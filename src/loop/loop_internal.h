@@ -21,9 +21,9 @@ struct bh_loop {
     bool own_handles_closed;
     uint64_t now_us; /* 0: not read yet in this turn */
 
-    struct bh_list hooks; /* struct bh_loop_hook.node */
+    struct bh_list hooks;    /* struct bh_loop_hook.node */
     struct bh_list turn_end; /* struct bh_task.node */
-    struct bh_list ready; /* fibers to resume, in order */
+    struct bh_list ready;    /* fibers to resume, in order */
     struct bh_fiber *current;
     unsigned fiber_count;
     unsigned fibers_maximum;

@@ -6,9 +6,7 @@
 #include "cli/check_pool.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "bulkhead/base/thread.h"
 #include "bulkhead/base/time.h"
@@ -16,7 +14,6 @@
 #include "open.h"
 
 #define HELD_AT_ONCE 3
-#define POLL_US (2 * BH_MS_US)
 #define PATIENCE_US (10 * BH_SECOND_US)
 #define SHORT_TIMEOUT_US (200 * BH_MS_US)
 #define SHORT_LIFE_US (200 * BH_MS_US)
@@ -25,6 +22,12 @@
 static const struct bh_statement ask = {
     .name = "check_pool", .sqlite = "SELECT 1", .postgres = "SELECT 1", .index = UINT32_MAX
 };
+
+static void pause_briefly(void)
+{
+    const struct timespec pause = { .tv_nsec = 2000000 };
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
 
 static int query(struct bh_db *const db, struct bh_error *const reterr)
 {
@@ -111,7 +114,7 @@ static bool serves_after_waiting(struct bh_db *const db, struct bh_error *const 
     bool has_waited = false;
     while (!has_waited && bh_time_now_us() < until_us) {
         has_waited = read_lane(db).waiting > 0;
-        usleep(POLL_US);
+        pause_briefly();
     }
     bh_db_rollback(holder);
     pthread_join(thread, NULL);
@@ -166,25 +169,19 @@ static void check_environment(struct tome_tally *const tally,
 {
     const uint64_t wanted_us = (settings->db_pool_timeout_us == 7 * BH_SECOND_US ? 8 : 7) *
                                BH_SECOND_US;
-    const char *const given = getenv(OVERRIDDEN);
-    char *const before = given ? strdup(given) : NULL;
-    char text[32];
-    snprintf(text, sizeof(text), "%us", (unsigned)(wanted_us / BH_SECOND_US));
-    setenv(OVERRIDDEN, text, 1);
+    char text[64];
+    snprintf(text, sizeof(text), OVERRIDDEN "=%us", (unsigned)(wanted_us / BH_SECOND_US));
+    char *const environment[] = { text, NULL };
     struct tome_settings changed;
     struct bh_settings_origin *origin = NULL;
     struct bh_error error;
-    if (tome_settings_load(&changed, &origin, &error) != 0)
+    if (bh_settings_load(tome_settings_table, tome_settings_count, ".env", environment, &changed,
+                         &origin, &error) != 0)
         tome_tally_tell(tally, false, "the environment overrides: %s", error.message);
     else
         tome_tally_tell(tally, changed.db_pool_timeout_us == wanted_us,
-                        "the environment overrides (" OVERRIDDEN "=%s)", text);
+                        "the environment overrides (%s)", text);
     bh_settings_origin_destroy(origin);
-    if (before)
-        setenv(OVERRIDDEN, before, 1);
-    else
-        unsetenv(OVERRIDDEN);
-    free(before);
 }
 
 static void check_recycling(struct tome_tally *const tally,
@@ -199,7 +196,7 @@ static void check_recycling(struct tome_tally *const tally,
     const uint64_t until_us = bh_time_now_us() + PATIENCE_US;
     int result = query(db, &error);
     while (result == 0 && read_lane(db).connected < 2 && bh_time_now_us() < until_us) {
-        usleep(POLL_US);
+        pause_briefly();
         result = query(db, &error);
     }
     const bool is_renewed = read_lane(db).connected >= 2;
