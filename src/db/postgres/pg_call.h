@@ -14,7 +14,7 @@ int bh_pg_call_alone(struct bh_pool_loop *pool, unsigned statement_class, struct
                      struct bh_error *reterr) BH_MUST_CHECK;
 
 /* One statement on a connection that somebody holds. `is_final`: neither cancellation nor the
- * deadline keep it from being waited for, only a server that is silent beyond its own time-out. *ret_is_running: the caller has left, the statement has
- * not ended. */
+ * deadline keep it from being waited for, only a server that is silent beyond its own time-out.
+ * *ret_is_running: the caller has left, the statement has not ended. */
 int bh_pg_call_held(struct bh_pg_connection *connection, struct bh_pg_call *call, bool is_final,
                     bool *ret_is_running, struct bh_error *reterr) BH_MUST_CHECK;
