@@ -32,8 +32,8 @@ static int wait_to_read(struct bh_pg_connection *const connection, const char *c
     return park(connection, name, reterr);
 }
 
-/* For room to send what libpq has left. Watching tries to send it first; if that has worked, nothing
- * would end the wait: a server that waits for a COPY's data says nothing. */
+/* For room to send what libpq has left. Watching tries to send it first; if that has worked,
+ * nothing would end the wait: a server that waits for a COPY's data says nothing. */
 static int wait_to_send(struct bh_pg_connection *const connection, const char *const name,
                         struct bh_error *const reterr)
 {
