@@ -30,6 +30,7 @@ CONTENT_REQUESTS = 20_000
 BATCHES = 100
 BATCH_IDS = 100
 LOADERS = 2
+PEERS_STAMP = "peers-made-by"
 
 # How many of the hundred searches, and the ranks (by frequency) that their words are drawn from.
 RARE, RARE_RANKS = 40, (10_000, 60_000)
@@ -54,7 +55,7 @@ def load_tables(bench: Bench, server: Postgres) -> None:
     """Our library and, made from its rows, the peers' tables; each unless it is there."""
     once(server.folder / "ours-made-by", made_from(), lambda: load_ours(bench, server))
     schema = PEERS / "schema.sql"
-    once(server.folder / "peers-made-by", made_from(schema), lambda: load_peers(bench, server))
+    once(server.folder / PEERS_STAMP, made_from(schema), lambda: load_peers(bench, server))
 
 
 def once(stamp: Path, version: str, make: Callable[[], None]) -> None:
@@ -66,6 +67,8 @@ def once(stamp: Path, version: str, make: Callable[[], None]) -> None:
 
 def load_ours(bench: Bench, server: Postgres) -> None:
     bench.say("taking the books in")
+    # Books get their ids as they come: the peers' rows are of no more use.
+    (server.folder / PEERS_STAMP).unlink(missing_ok=True)
     server.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     process = subprocess.run(
         [str(bench.tomehub), "ingest", *map(str, books(bench, 1, BOOKS))],
