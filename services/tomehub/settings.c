@@ -114,7 +114,7 @@ const struct bh_setting tome_settings_table[] = {
       FIELD(db_pool_overflow) },
     { .name = "DB_POOL_MAX_WAITERS",
       .type = BH_SETTING_INT,
-      .default_value = "1024",
+      .default_value = "16384",
       .minimum = 1,
       .maximum = 1000000,
       .help = "Calls that may wait for a connection; the next one is answered 503 at once.",

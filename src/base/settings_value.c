@@ -185,22 +185,26 @@ static struct bh_str password_parameter(const struct bh_str url)
     return bh_str_split(&rest, '&');
 }
 
-void bh_settings_value_mask(const struct bh_str url, struct bh_buf *const buf)
+/* The first of the secrets that `url` holds, or an empty string. */
+static struct bh_str first_secret(const struct bh_str url)
 {
     const struct bh_str user = user_part(url);
     const char *const colon = user.size > 0 ? memchr(user.data, ':', user.size) : NULL;
-    struct bh_str secret = password_parameter(url);
     if (colon)
-        secret = (struct bh_str){ colon + 1, (size_t)(user.data + user.size - colon - 1) };
-    if (secret.size == 0) {
-        bh_buf_append_str(buf, url);
-        return;
+        return (struct bh_str){ colon + 1, (size_t)(user.data + user.size - colon - 1) };
+    return password_parameter(url);
+}
+
+void bh_settings_value_mask(const struct bh_str url, struct bh_buf *const buf)
+{
+    struct bh_str rest = url;
+    for (struct bh_str secret; (secret = first_secret(rest)).size > 0;) {
+        const char *const behind = secret.data + secret.size;
+        bh_buf_append(buf, rest.data, (size_t)(secret.data - rest.data));
+        bh_buf_append_str(buf, BH_STR("***"));
+        rest = (struct bh_str){ behind, (size_t)(rest.data + rest.size - behind) };
     }
-    const char *const behind = secret.data + secret.size;
-    bh_buf_append(buf, url.data, (size_t)(secret.data - url.data));
-    bh_buf_append_str(buf, BH_STR("***"));
-    const struct bh_str rest = { behind, (size_t)(url.data + url.size - behind) };
-    bh_settings_value_mask(rest, buf); /* a password may stand as a parameter too */
+    bh_buf_append_str(buf, rest);
 }
 
 /* "NAME=value: takes <description> (default x)<hint>" */

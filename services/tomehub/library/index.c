@@ -331,6 +331,14 @@ static int read_generation(struct bh_db_transaction *const transaction, const in
     return result;
 }
 
+/* Rows of parameters, as bh_db_transaction_many takes them one behind another. */
+struct added_word {
+    struct bh_db_value owner, word;
+};
+struct removed_word {
+    struct bh_db_value owner, word, query;
+};
+
 static int add_words(struct bh_db_transaction *const transaction, const int64_t owner_id,
                      const struct tome_index_batch *const batch,
                      struct tome_known_words *const known, struct bh_error *const reterr)
@@ -339,19 +347,18 @@ static int add_words(struct bh_db_transaction *const transaction, const int64_t 
     int result = known != NULL ? read_generation(transaction, owner_id, &generation, reterr) : 0;
     if (result != 0)
         return result;
-    struct bh_db_value(*const rows)[2] = calloc(batch->word_count + 1, sizeof(*rows));
+    struct added_word *const rows = calloc(batch->word_count + 1, sizeof(*rows));
     if (rows == NULL)
         return words_error(batch, reterr);
     size_t count = 0;
     for (size_t i = 0; i < batch->word_count; i++) {
         if (known != NULL && tome_known_words_meet(known, owner_id, generation, batch->hashes[i]))
             continue;
-        rows[count][0] = bh_db_int(owner_id);
-        rows[count++][1] = bh_db_text(batch->words[i]);
+        rows[count++] = (struct added_word){ bh_db_int(owner_id), bh_db_text(batch->words[i]) };
     }
     if (count > 0)
-        result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_ADD, rows[0], 2, count,
-                                        NULL, reterr);
+        result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_ADD, &rows->owner, 2,
+                                        count, NULL, reterr);
     free(rows);
     return result;
 }
@@ -364,7 +371,7 @@ static int remove_words(struct bh_db_transaction *const transaction, const int64
     bh_buf_init(&queries, BATCH_TEXT_MAX);
     for (size_t i = 0; i < batch->word_count; i++)
         bh_buf_printf(&queries, "body:\"%.*s\"", BH_STR_ARGS(batch->words[i]));
-    struct bh_db_value(*const rows)[3] = calloc(batch->word_count + 1, sizeof(*rows));
+    struct removed_word *const rows = calloc(batch->word_count + 1, sizeof(*rows));
     if (rows == NULL || bh_buf_error(&queries) != 0) {
         free(rows);
         return words_error(batch, reterr);
@@ -373,16 +380,18 @@ static int remove_words(struct bh_db_transaction *const transaction, const int64
     for (size_t i = 0; i < batch->word_count; i++) {
         const struct bh_str word = batch->words[i];
         const size_t size = word.size + sizeof("body:\"\"") - 1;
-        rows[i][0] = bh_db_int(owner_id);
-        rows[i][1] = bh_db_text(word);
-        rows[i][2] = bh_db_text((struct bh_str){ queries.data + offset, size });
+        rows[i] = (struct removed_word){
+            .owner = bh_db_int(owner_id),
+            .word = bh_db_text(word),
+            .query = bh_db_text((struct bh_str){ queries.data + offset, size }),
+        };
         offset += size;
     }
     const struct bh_db_value owner = bh_db_int(owner_id);
     int result = bh_db_transaction_many(transaction, &TOME_SQL_WORD_GENERATION_BUMP, &owner, 1, 1,
                                         NULL, reterr);
     if (result == 0 && batch->word_count > 0)
-        result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_REMOVE, rows[0], 3,
+        result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_REMOVE, &rows->owner, 3,
                                         batch->word_count, NULL, reterr);
     free(rows);
     return result;

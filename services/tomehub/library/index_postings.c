@@ -360,23 +360,30 @@ static int run(struct bh_db_transaction *const transaction,
     return bh_db_transaction_query(transaction, statement, parameters, count, NULL, NULL, reterr);
 }
 
+/* A row of parameters, as bh_db_transaction_many takes them one behind another. */
+struct row {
+    struct bh_db_value owner, word, first, list;
+};
+
 static int add_rows(struct bh_db_transaction *const transaction, const int64_t owner_id,
                     const struct tome_index_postings *const postings, struct bh_error *const reterr)
 {
-    struct bh_db_value(*const rows)[ROW_COLUMNS] = calloc(postings->word_count + 1, sizeof(*rows));
+    struct row *const rows = calloc(postings->word_count + 1, sizeof(*rows));
     if (rows == NULL)
         return no_memory(postings, reterr);
     for (size_t i = 0; i < postings->word_count; i++) {
-        rows[i][0] = bh_db_int(owner_id);
-        rows[i][1] = bh_db_text(tome_index_postings_word(postings, i));
-        rows[i][2] = bh_db_int(postings->first_id);
-        rows[i][3] = bh_db_blob(tome_index_postings_list(postings, i));
+        rows[i] = (struct row){
+            .owner = bh_db_int(owner_id),
+            .word = bh_db_text(tome_index_postings_word(postings, i)),
+            .first = bh_db_int(postings->first_id),
+            .list = bh_db_blob(tome_index_postings_list(postings, i)),
+        };
     }
     const int result = postings->word_count == 0
                            ? 0
-                           : bh_db_transaction_many(transaction, &TOME_SQL_POSTINGS_ADD, rows[0],
-                                                    ROW_COLUMNS, postings->word_count, NULL,
-                                                    reterr);
+                           : bh_db_transaction_many(transaction, &TOME_SQL_POSTINGS_ADD,
+                                                    &rows->owner, ROW_COLUMNS, postings->word_count,
+                                                    NULL, reterr);
     free(rows);
     return result;
 }

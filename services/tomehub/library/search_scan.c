@@ -181,7 +181,7 @@ static int length_factor(struct tome_scan *const scan, const int64_t id, double 
             return result;
     }
     const size_t ordinal = (size_t)(id & ((INT64_C(1) << TOME_ORDINAL_BITS) - 1));
-    *ret_factor = ordinal < book->length_count
+    *ret_factor = book->lengths != NULL && ordinal < book->length_count
                       ? (double)scan->length_factors[book->lengths[ordinal]]
                       : 1.0;
     return 0;

@@ -93,7 +93,7 @@ int bh_sqlite_session_init(struct bh_sqlite_session *const session,
         .log_pages_next = LOG_PAGES_CHECKPOINT,
         .metrics = bh_db_metrics_lane(writer ? BH_DB_WRITE : BH_DB_READ),
     };
-    session->prepared = calloc(config->statement_count + 1, sizeof(*session->prepared));
+    session->prepared = calloc(config->statement_count + 1, sizeof(sqlite3_stmt *));
     return session->prepared ? 0 : BH_ENOMEM;
 }
 
