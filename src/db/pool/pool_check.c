@@ -97,8 +97,8 @@ static void check_tenants(const struct bh_pool_shard *const shard)
 }
 
 /* Nobody waits while capacity is free: no exclusive waiter beside an idle connection, unless one is
- * being pinged for it; no shared one beside a pipeline with room; and with nothing of its own that could serve them, the shard is in line for
- * more, or looks again soon. */
+ * being pinged for it; no shared one beside a pipeline with room; and with nothing of its own that
+ * could serve them, the shard is in line for more, or looks again soon. */
 static void check_progress(const struct bh_pool_shard *const shard)
 {
     const unsigned waiting = bh_pool_load(&shard->waiting);
