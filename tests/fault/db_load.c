@@ -223,12 +223,13 @@ static void report(void)
     struct bh_db_statistics read, write;
     bh_db_statistics(load.db, BH_DB_READ, &read);
     bh_db_statistics(load.db, BH_DB_WRITE, &write);
+    const unsigned long long connected = read.connected + write.connected;
+    const unsigned long long granted = read.granted + write.granted;
     printf("ok=%lld wrong=%lld canceled=%lld written=%lld longest_us=%lld connections=%u "
            "connected=%llu granted=%llu waiting=%u",
            atomic_load(&load.ok), atomic_load(&load.wrong), atomic_load(&load.canceled),
            atomic_load(&load.written), atomic_exchange(&load.longest_us, 0),
-           read.total + write.total, (unsigned long long)(read.connected + write.connected),
-           (unsigned long long)(read.granted + write.granted), read.waiting + write.waiting);
+           read.total + write.total, connected, granted, read.waiting + write.waiting);
     for (int code = 1; code < CODES; code++) {
         const long long times = atomic_load(&load.failed[code]);
         if (times)

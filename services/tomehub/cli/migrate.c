@@ -141,6 +141,6 @@ const struct tome_command tome_command_migrate = {
     .option_count = BH_COUNT_OF(options),
     .examples = "  tomehub migrate\n"
                 "  tomehub migrate --from sqlite:library.db --to postgresql://me@localhost/tome",
-    .failures = "a database could not be opened or changed, or the target is not empty",
+    .failures = "a database could not be opened or changed, or is not empty",
     .run = run,
 };

@@ -112,6 +112,7 @@ static void forget_preparation(const struct bh_pg_connection *const connection,
 {
     if (!request->slot)
         return;
+    bh_assert(request->statement);
     unsigned version = request->version;
     atomic_compare_exchange_strong(&connection->config->versions[request->statement->index],
                                    &version, version + 1);

@@ -169,10 +169,10 @@ static void set_budget(struct transaction *const transaction)
 {
     const uint64_t deadline_us = bh_fiber_deadline(), now_us = bh_time_now_us();
     const uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+    const unsigned long long budget_ms = left_us / BH_MS_US + 1;
     if (left_us < transaction->database->postgres.statement_timeout_us)
         snprintf(transaction->budget, sizeof(transaction->budget),
-                 "SET LOCAL statement_timeout = %llu",
-                 (unsigned long long)(left_us / BH_MS_US + 1));
+                 "SET LOCAL statement_timeout = %llu", budget_ms);
 }
 
 static int acquire(struct transaction *const transaction, const enum bh_pg_pool which,
