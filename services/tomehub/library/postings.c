@@ -4,7 +4,8 @@
 
 #define BYTES_MAX (512U << 20)
 #define ORDINAL_MAX ((INT64_C(1) << TOME_ORDINAL_BITS) - 1)
-#define BOOK_MAX (INT64_MAX >> TOME_ORDINAL_BITS)
+/* One less than fits: the id INT64_MAX says that a list is at its end. */
+#define BOOK_MAX ((INT64_MAX >> TOME_ORDINAL_BITS) - 1)
 
 enum { SHAPE_ONCE, SHAPE_BODY, SHAPE_STEMS, SHAPE_MIXED, SHAPE_BITS = 2 };
 
