@@ -15,6 +15,7 @@ from pathlib import Path
 from corpus import BOOKS, Library
 from harness import Bench, Row, at_most, interleave, ratio
 from library import (
+    DENSE_SAMPLE_SECONDS,
     Ingest,
     books,
     chunk_count,
@@ -76,18 +77,18 @@ def memory(bench: Bench) -> list[Row]:
     grown = fresh(folder / "grown.db")
     shutil.copy(large, grown)
     files = books(bench, BOOKS + 1, 10)
-    empty = ingest(bench, fresh(folder / "ours.db"), files)
-    full = ingest(bench, grown, files)
+    empty = ingest(bench, fresh(folder / "ours.db"), files, DENSE_SAMPLE_SECONDS)
+    full = ingest(bench, grown, files, DENSE_SAMPLE_SECONDS)
 
     text = folder / "large.txt"
     writer = Library()
     with text.open("w", encoding="utf-8") as file:
         for part in range(FILE_FACTOR):
             file.write(writer.text(NUMBER_OF_LARGE_FILE + part) + "\n")
-    one = ingest(bench, fresh(folder / "ours.db"), files[:1])
-    # A small file's extractor ends within a sample or two: the largest of ten such is its peak.
+    one = ingest(bench, fresh(folder / "ours.db"), files[:1], DENSE_SAMPLE_SECONDS)
+    # A small file's extractor ends within a few samples: the largest of ten such is its peak.
     one = replace(one, child_bytes=empty.child_bytes)
-    many = ingest(bench, fresh(folder / "ours.db"), [text])
+    many = ingest(bench, fresh(folder / "ours.db"), [text], DENSE_SAMPLE_SECONDS)
     for name in ("grown.db", "ours.db", "limit.db"):
         fresh(folder / name)
 
