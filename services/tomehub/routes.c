@@ -2,6 +2,7 @@
 #include "routes.h"
 
 #include "bulkhead/base/time.h"
+#include "bulkhead/runtime/guard.h"
 #include "handlers/handlers.h"
 
 #define JSON_BYTES_MAX 65536           /* of queries and small changes */
@@ -9,17 +10,30 @@
 #define FORM_BYTES (UINT64_C(1) << 20) /* what a form has beside its file */
 #define LONG_US (UINT64_C(3600) * BH_SECOND_US)
 
+static const struct bh_route_policy search = { .name = "search" };
+static const struct bh_route_policy stream = { .name = "stream" };
+static const struct bh_route_policy ingest = { .name = "ingest" };
+static const struct bh_route_policy operators = { .name = "operator", .is_exempt = true };
+
 static struct bh_route routes[] = {
-    { .method = "GET", .pattern = "/api/search", .handler = tome_handle_search_get },
+    { .method = "GET",
+      .pattern = "/api/search",
+      .handler = tome_handle_search_get,
+      .policy = &search },
     { .method = "POST",
       .pattern = "/api/search",
       .handler = tome_handle_search_post,
-      .body_maximum = JSON_BYTES_MAX },
-    { .method = "GET", .pattern = "/api/search/books", .handler = tome_handle_search_books_get },
+      .body_maximum = JSON_BYTES_MAX,
+      .policy = &search },
+    { .method = "GET",
+      .pattern = "/api/search/books",
+      .handler = tome_handle_search_books_get,
+      .policy = &search },
     { .method = "POST",
       .pattern = "/api/search/books",
       .handler = tome_handle_search_books_post,
-      .body_maximum = JSON_BYTES_MAX },
+      .body_maximum = JSON_BYTES_MAX,
+      .policy = &search },
 
     { .method = "GET", .pattern = "/api/content/{id}", .handler = tome_handle_content },
     { .method = "POST",
@@ -38,27 +52,48 @@ static struct bh_route routes[] = {
     { .method = "GET",
       .pattern = "/api/export",
       .handler = tome_handle_export,
-      .deadline_us = LONG_US },
+      .deadline_us = LONG_US,
+      .policy = &stream },
 
     { .method = "POST",
       .pattern = "/api/ingest",
       .handler = tome_handle_ingest,
       .deadline_us = LONG_US,
-      .stream_body = true },
+      .stream_body = true,
+      .policy = &ingest },
     { .method = "GET", .pattern = "/api/ingest", .handler = tome_handle_jobs },
     { .method = "GET", .pattern = "/api/ingest/{job_id}", .handler = tome_handle_job },
 
-    { .method = "GET", .pattern = "/api/health", .handler = tome_handle_health },
-    { .method = "GET", .pattern = "/api/health/live", .handler = tome_handle_live },
-    { .method = "GET", .pattern = "/api/health/ready", .handler = tome_handle_ready },
-    { .method = "GET", .pattern = "/api/health/database", .handler = tome_handle_health_database },
+    { .method = "GET",
+      .pattern = "/api/health",
+      .handler = tome_handle_health,
+      .policy = &operators },
+    { .method = "GET",
+      .pattern = "/api/health/live",
+      .handler = tome_handle_live,
+      .policy = &operators },
+    { .method = "GET",
+      .pattern = "/api/health/ready",
+      .handler = tome_handle_ready,
+      .policy = &operators },
+    { .method = "GET",
+      .pattern = "/api/health/database",
+      .handler = tome_handle_health_database,
+      .policy = &operators },
     { .method = "GET",
       .pattern = "/api/v1/health/database",
-      .handler = tome_handle_health_database },
-    { .method = "GET", .pattern = "/api/admin/queries", .handler = tome_handle_queries },
-    { .method = "GET", .pattern = "/livez", .handler = tome_handle_live },
-    { .method = "GET", .pattern = "/readyz", .handler = tome_handle_ready },
-    { .method = "GET", .pattern = "/metrics", .handler = tome_handle_metrics },
+      .handler = tome_handle_health_database,
+      .policy = &operators },
+    { .method = "GET",
+      .pattern = "/api/admin/queries",
+      .handler = tome_handle_queries,
+      .policy = &operators },
+    { .method = "GET", .pattern = "/livez", .handler = tome_handle_live, .policy = &operators },
+    { .method = "GET", .pattern = "/readyz", .handler = tome_handle_ready, .policy = &operators },
+    { .method = "GET",
+      .pattern = "/metrics",
+      .handler = tome_handle_metrics,
+      .policy = &operators },
 
     { .method = "GET", .pattern = "/", .handler = tome_handle_site },
     { .method = "GET", .pattern = "/tomehub/{path...}", .handler = tome_handle_site },

@@ -62,6 +62,8 @@ static struct bh_lifecycle_options options_of(const struct tome_settings *const 
     options.http.write_timeout_us = settings->http_write_timeout_us;
     options.http.body_bytes_per_second = (uint64_t)settings->http_body_rate;
     options.http.connections_maximum = (unsigned)settings->http_connections_max;
+    options.http.guard = bh_guard_run;
+    options.http.guard_argument = service->guard;
     options.http.access_log = settings->access_log;
     options.http.access_log_percent = (unsigned)settings->access_log_sample;
     return options;
@@ -109,6 +111,8 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
     if (result == 0)
+        result = bh_guard_create(&service.guard, reterr);
+    if (result == 0)
         result = tome_routes_create(settings, &router, reterr);
     if (result == 0) {
         bh_metrics_register_process();
@@ -117,6 +121,7 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
         result = bh_lifecycle_run(&options, reterr);
     }
     bh_router_destroy(router);
+    bh_guard_destroy(service.guard);
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);
     tome_searcher_destroy(service.searcher);

@@ -3,6 +3,7 @@
 
 #include "bulkhead/http/request.h"
 #include "bulkhead/http/static.h"
+#include "bulkhead/runtime/guard.h"
 #include "bulkhead/runtime/health.h"
 #include "ingest/ingest.h"
 #include "library/search.h"
@@ -14,6 +15,7 @@ struct tome_service {
     struct tome_searcher *searcher;
     struct tome_ingest *ingest;
     struct bh_health *health;
+    struct bh_guard *guard;
 };
 
 static inline const struct tome_service *tome_service_of(const struct bh_request *const request)

@@ -113,6 +113,11 @@ static void complete_answer(struct bh_request *const request, const int result)
         request->answer.close = true;
 }
 
+int bh_request_handle(struct bh_request *const request)
+{
+    return request->match.route->handler(request);
+}
+
 static void run_handler(void *const argument)
 {
     struct bh_request *const request = argument;
@@ -122,7 +127,9 @@ static void run_handler(void *const argument)
     request->fiber = bh_fiber_current();
     bh_fiber_set_deadline(bh_loop_now_us(request->http->loop) + allowance_us);
     bh_fiber_set_log_context(&request->log_context);
-    const int result = route->handler(request);
+    const struct bh_http_options *const options = request->http->options;
+    const int result = options->guard ? options->guard(request, options->guard_argument)
+                                      : route->handler(request);
     complete_answer(request, result);
     request->fiber = NULL;
     bh_fiber_set_log_context(NULL);

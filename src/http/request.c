@@ -43,6 +43,11 @@ const struct bh_route *bh_request_route(const struct bh_request *const request)
     return request->match.route;
 }
 
+int bh_request_status(const struct bh_request *const request)
+{
+    return request->answer.status;
+}
+
 int64_t bh_request_content_length(const struct bh_request *const request)
 {
     return request->head.is_chunked           ? -1

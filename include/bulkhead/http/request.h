@@ -51,6 +51,11 @@ int bh_request_body_read(struct bh_request *request, struct bh_str *ret_piece) B
 /* Body size as declared, or -1 when it comes in chunks. */
 int64_t bh_request_content_length(const struct bh_request *request);
 
+/* Runs the route's handler; for the server's guard, at most once a request. Afterwards
+ * bh_request_status tells what was answered: 0 when nothing was. */
+int bh_request_handle(struct bh_request *request);
+int bh_request_status(const struct bh_request *request);
+
 /* ---- The answer ---- */
 
 /* Adds a header field to the answer; before it is sent. Values with CR, LF or NUL are a programmer

@@ -26,6 +26,7 @@ struct bh_route {
     uint64_t deadline_us;  /* from the handler's start to the answer's; 0: the server's default */
     bool stream_body;      /* true: the handler reads the body as it arrives;
                               false: it is read whole before the handler runs */
+    const void *policy;    /* for the server's guard; borrowed, may be NULL */
 };
 
 int bh_router_create(struct bh_router **ret_router) BH_MUST_CHECK;

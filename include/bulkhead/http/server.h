@@ -11,6 +11,11 @@
 
 struct bh_http_server; /* opaque: what all loops share */
 
+/* Stands around every handler, in its fiber and within the route's deadline: either answers by
+ * itself or calls bh_request_handle, and does what is to be done afterwards. Returns as a handler
+ * does. Any loop. */
+typedef int bh_http_guard(struct bh_request *request, void *argument);
+
 struct bh_http_options {
     uint64_t head_timeout_us;       /* first byte to end of head; 10 s */
     uint64_t idle_timeout_us;       /* keep-alive without a request; 75 s */
@@ -25,6 +30,8 @@ struct bh_http_options {
     bool access_log;
     unsigned access_log_percent; /* of answers below 400 given within a second; the others are
                                     logged always; 100 */
+    bh_http_guard *guard;        /* NULL: none */
+    void *guard_argument;        /* borrowed */
 };
 
 void bh_http_options_default(struct bh_http_options *ret_options);

@@ -1,0 +1,24 @@
+/*
+ * The guard: what every request passes before its handler and leaves after it. Each step either
+ * answers by itself (401, 403, 429, 503) or lets the request go on to the next.
+ *
+ * One guard serves all loops; it is created at start and constant but for what its steps count.
+ */
+#pragma once
+
+#include "bulkhead/http/request.h"
+
+/* What the guard must know of a route; `bh_route.policy` points at one. Without one a route is in
+ * the class "default". */
+struct bh_route_policy {
+    const char *name; /* of the class, for metrics and messages: "search"; a literal */
+    bool is_exempt;   /* health and operator routes: never limited, never refused for load */
+};
+
+struct bh_guard; /* opaque */
+
+int bh_guard_create(struct bh_guard **ret_guard, struct bh_error *reterr) BH_MUST_CHECK;
+void bh_guard_destroy(struct bh_guard *guard);
+
+/* A bh_http_guard; `guard` is the struct bh_guard. */
+int bh_guard_run(struct bh_request *request, void *guard);
