@@ -22,3 +22,9 @@ static inline const struct tome_service *tome_service_of(const struct bh_request
 {
     return bh_request_service(request);
 }
+
+/* Whose library a request is about: it must not see or touch rows of anybody else. */
+static inline int64_t tome_owner_of(const struct bh_request *const request)
+{
+    return bh_request_principal(request)->user;
+}

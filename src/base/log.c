@@ -262,6 +262,24 @@ static void line_finish(struct line *const line, const char *const end)
     line_write(line);
 }
 
+/* The request's fields in a JSON line. */
+static void line_context(struct line *const line, const struct bh_log_context *const context)
+{
+    line_field(line, ",\"request_id\":\"", context->request_id, FIELD_BYTES_MAX);
+    line_field(line, ",\"route\":\"", context->route, FIELD_BYTES_MAX);
+    if (context->tenant.size > 0)
+        line_field(line, ",\"tenant\":\"", context->tenant, FIELD_BYTES_MAX);
+}
+
+/* Who asks, behind the request's id in a text line. */
+static void line_tenant(struct line *const line, const struct bh_log_context *const context)
+{
+    if (context->tenant.size == 0)
+        return;
+    line_literal(line, " tenant=");
+    line_text(line, context->tenant, FIELD_BYTES_MAX);
+}
+
 static void write_line(const enum bh_log_level level, const char *const module,
                        const struct bh_log_context *const context, const struct bh_str text,
                        const uint64_t repeats)
@@ -269,10 +287,8 @@ static void write_line(const enum bh_log_level level, const char *const module,
     struct line line;
     line_begin(&line, level, module);
     if (line.is_json) {
-        if (context) {
-            line_field(&line, ",\"request_id\":\"", context->request_id, FIELD_BYTES_MAX);
-            line_field(&line, ",\"route\":\"", context->route, FIELD_BYTES_MAX);
-        }
+        if (context)
+            line_context(&line, context);
         if (repeats > 0) {
             line_literal(&line, ",\"repeated\":");
             line_number(&line, repeats);
@@ -286,6 +302,7 @@ static void write_line(const enum bh_log_level level, const char *const module,
             line_text(&line, context->request_id, FIELD_BYTES_MAX);
             line_literal(&line, " ");
             line_text(&line, context->route, FIELD_BYTES_MAX);
+            line_tenant(&line, context);
             line_literal(&line, "] ");
         }
         line_text(&line, text, MESSAGE_BYTES_MAX);
@@ -428,10 +445,8 @@ void bh_log_access(const struct bh_log_access *const access)
     struct line line;
     line_begin(&line, BH_LOG_INFO, "access");
     if (line.is_json) {
-        if (context) {
-            line_field(&line, ",\"request_id\":\"", context->request_id, FIELD_BYTES_MAX);
-            line_field(&line, ",\"route\":\"", context->route, FIELD_BYTES_MAX);
-        }
+        if (context)
+            line_context(&line, context);
         line_field(&line, ",\"method\":\"", access->method, FIELD_BYTES_MAX);
         line_field(&line, ",\"peer\":\"", access->peer, FIELD_BYTES_MAX);
         line_literal(&line, ",\"status\":");
@@ -459,6 +474,7 @@ void bh_log_access(const struct bh_log_access *const access)
         if (context) {
             line_literal(&line, " ");
             line_text(&line, context->request_id, FIELD_BYTES_MAX);
+            line_tenant(&line, context);
         }
         line_finish(&line, "\n");
     }

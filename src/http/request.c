@@ -43,6 +43,18 @@ const struct bh_route *bh_request_route(const struct bh_request *const request)
     return request->match.route;
 }
 
+const struct bh_principal *bh_request_principal(const struct bh_request *const request)
+{
+    return &request->principal;
+}
+
+void bh_request_set_principal(struct bh_request *const request,
+                              const struct bh_principal *const principal)
+{
+    request->principal = *principal;
+    request->log_context.tenant = bh_str_from(request->principal.tenant);
+}
+
 int bh_request_status(const struct bh_request *const request)
 {
     return request->answer.status;

@@ -38,6 +38,7 @@ struct bh_request {
     struct bh_str path;
     struct bh_str query;
     struct bh_log_context log_context;
+    struct bh_principal principal;
 
     struct {
         enum bh_body_framing framing;

@@ -4,9 +4,9 @@
  * level, module and text) within a second are counted and told once ("… (repeated 41 times)").
  * Control characters and bad UTF-8 are escaped, so a message may hold text from outside.
  *
- * Every line carries the time, the level, the module and, inside a request, its id and route (from
- * the thread's log context, which the fiber scheduler switches with the fiber). Never log a secret.
- * Any thread.
+ * Every line carries the time, the level, the module and, inside a request, its id, route and
+ * tenant (from the thread's log context, which the fiber scheduler switches with the fiber). Never
+ * log a secret. Any thread.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ enum bh_log_format { BH_LOG_AUTO, BH_LOG_TEXT, BH_LOG_JSON }; /* AUTO: text on a
 struct bh_log_context {
     struct bh_str request_id;
     struct bh_str route;
+    struct bh_str tenant; /* a hash of the user; empty: none */
 };
 
 /* Before other threads start. `fd` is borrowed (2 for standard error). */

@@ -11,6 +11,22 @@
 #include "bulkhead/base/error.h"
 #include "bulkhead/http/router.h"
 
+/* ---- Who sends it ---- */
+
+#define BH_TENANT_BYTES 12
+
+/* Whom the guard has found behind a request. */
+struct bh_principal {
+    int64_t user;                     /* positive; 0: nobody */
+    unsigned scopes;                  /* a set, as the guard knows it */
+    char tenant[BH_TENANT_BYTES + 1]; /* the user in logs: a hash, terminated; "": none */
+};
+
+/* What the guard has set: the user's rows are the only ones a handler may touch. Before that, or
+ * without a guard, nobody: user 0, no scopes. */
+const struct bh_principal *bh_request_principal(const struct bh_request *request);
+void bh_request_set_principal(struct bh_request *request, const struct bh_principal *principal);
+
 /* ---- The request ---- */
 
 /* The service's own object, given to bh_http_server_create. */

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "bulkhead/http/request.h"
+#include "bulkhead/runtime/scope.h"
 
 /* What the guard must know of a route; `bh_route.policy` points at one. Without one a route is in
  * the class "default". */

@@ -25,7 +25,7 @@ int tome_handle_books(struct bh_request *const request)
         return tome_problem_send(request, &problem);
     struct tome_books books;
     struct bh_error error;
-    if (tome_books_list(tome_service_of(request)->db, TOME_OWNER_DEFAULT, look_up,
+    if (tome_books_list(tome_service_of(request)->db, tome_owner_of(request), look_up,
                         (enum tome_books_sort)sort, page, page_size, bh_request_arena(request),
                         &books, &total, &error) != 0)
         return bh_respond_failure(request, &error);
@@ -52,9 +52,9 @@ static int respond_book(struct bh_request *const request, const int64_t book_id)
     struct tome_book book;
     struct bh_error error;
     size_t count = 0;
-    int result = tome_books_get(db, TOME_OWNER_DEFAULT, book_id, arena, &book, &error);
+    int result = tome_books_get(db, tome_owner_of(request), book_id, arena, &book, &error);
     if (result == 0)
-        result = tome_books_chapters(db, TOME_OWNER_DEFAULT, book_id, arena, &chapters, &count,
+        result = tome_books_chapters(db, tome_owner_of(request), book_id, arena, &chapters, &count,
                                      &error);
     if (result != 0)
         return bh_respond_failure(request, &error);
@@ -101,7 +101,7 @@ int tome_handle_book_patch(struct bh_request *const request)
         !read_changes(object, arena, &changes, &problem))
         return tome_problem_send(request, &problem);
     struct bh_error error;
-    if (tome_books_update(tome_service_of(request)->db, TOME_OWNER_DEFAULT, book_id, &changes,
+    if (tome_books_update(tome_service_of(request)->db, tome_owner_of(request), book_id, &changes,
                           arena, &error) != 0)
         return bh_respond_failure(request, &error);
     return respond_book(request, book_id);
@@ -115,7 +115,7 @@ int tome_handle_book_delete(struct bh_request *const request)
     int64_t book_id = 0;
     if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem))
         return tome_problem_send(request, &problem);
-    if (tome_books_delete(service->db, TOME_OWNER_DEFAULT, book_id, bh_request_arena(request),
+    if (tome_books_delete(service->db, tome_owner_of(request), book_id, bh_request_arena(request),
                           &error) != 0)
         return bh_respond_failure(request, &error);
     tome_ingest_purge_soon(service->ingest);

@@ -15,7 +15,7 @@ int tome_handle_content(struct bh_request *const request)
     int64_t id = 0;
     if (!tome_path_id(request, "id", TOME_CHUNK_ID_MAX, &id, &problem))
         return tome_problem_send(request, &problem);
-    if (tome_chunks_get(tome_service_of(request)->db, TOME_OWNER_DEFAULT, id,
+    if (tome_chunks_get(tome_service_of(request)->db, tome_owner_of(request), id,
                         bh_request_arena(request), &content, &error) != 0)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;
@@ -75,7 +75,7 @@ int tome_handle_content_batch(struct bh_request *const request)
         return tome_problem_send(request, &problem);
     struct tome_contents found;
     struct bh_error error;
-    if (tome_chunks_get_many(tome_service_of(request)->db, TOME_OWNER_DEFAULT, ids, count,
+    if (tome_chunks_get_many(tome_service_of(request)->db, tome_owner_of(request), ids, count,
                              bh_request_arena(request), &found, &error) != 0)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;
@@ -102,7 +102,7 @@ int tome_handle_page(struct bh_request *const request)
     if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem) ||
         !tome_path_id(request, "n", PAGE_NUMBER_MAX, &number, &problem))
         return tome_problem_send(request, &problem);
-    if (tome_chunks_page(tome_service_of(request)->db, TOME_OWNER_DEFAULT, book_id, number,
+    if (tome_chunks_page(tome_service_of(request)->db, tome_owner_of(request), book_id, number,
                          bh_request_arena(request), &page, &error) != 0)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;

@@ -20,8 +20,8 @@ int tome_handle_export(struct bh_request *const request)
     if (result != 0)
         return result;
     bh_fiber_set_deadline(BH_NEVER_US); /* a client that stalls is ended by the write time-out */
-    result = tome_export(tome_service_of(request)->db, TOME_OWNER_DEFAULT, write_to_client, request,
-                         &error);
+    result = tome_export(tome_service_of(request)->db, tome_owner_of(request), write_to_client,
+                         request, &error);
     if (result == 0)
         return bh_stream_end(request);
     if (result != BH_ECANCELED)

@@ -42,7 +42,7 @@ static int wait_and_respond(struct bh_request *const request,
 {
     struct tome_job job;
     struct bh_error error;
-    const int result = tome_ingest_wait(tome_service_of(request)->ingest, TOME_OWNER_DEFAULT,
+    const int result = tome_ingest_wait(tome_service_of(request)->ingest, tome_owner_of(request),
                                         submitted->job_id, bh_request_arena(request), &job, &error);
     if (result != 0)
         return result == BH_ECANCELED ? result : bh_respond_failure(request, &error);
@@ -64,7 +64,7 @@ static int submit(struct bh_request *const request, struct tome_spool *const spo
 {
     struct tome_submitted submitted;
     struct bh_error error;
-    submission->owner_id = TOME_OWNER_DEFAULT;
+    submission->owner_id = tome_owner_of(request);
     submission->input = bh_str_from(spool->path);
     const int result = tome_ingest_submit(tome_service_of(request)->ingest, submission,
                                           bh_request_arena(request), &submitted, &error);

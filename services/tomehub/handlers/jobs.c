@@ -14,7 +14,7 @@ int tome_handle_job(struct bh_request *const request)
     int64_t job_id = 0;
     if (!tome_path_id(request, "job_id", TOME_JOB_ID_MAX, &job_id, &problem))
         return tome_problem_send(request, &problem);
-    if (tome_ingest_job(tome_service_of(request)->ingest, TOME_OWNER_DEFAULT, job_id,
+    if (tome_ingest_job(tome_service_of(request)->ingest, tome_owner_of(request), job_id,
                         bh_request_arena(request), &job, &error) != 0)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;
@@ -68,8 +68,8 @@ int tome_handle_jobs(struct bh_request *const request)
     const struct tome_job *jobs = NULL;
     struct bh_error error;
     size_t count = 0;
-    if (tome_jobs_list(service->db, TOME_OWNER_DEFAULT, bh_buf_peek(&statuses), limit, arena, &jobs,
-                       &count, &error) != 0)
+    if (tome_jobs_list(service->db, tome_owner_of(request), bh_buf_peek(&statuses), limit, arena,
+                       &jobs, &count, &error) != 0)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;
     tome_answer_begin(&answer);

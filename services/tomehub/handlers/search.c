@@ -33,7 +33,7 @@ static struct reading *reading_begin(struct bh_request *const request, const boo
     struct reading *const reading = bh_arena_calloc(bh_request_arena(request), 1, sizeof(*reading));
     if (reading == NULL)
         return NULL;
-    reading->search = (struct tome_search_request){ .owner_id = TOME_OWNER_DEFAULT,
+    reading->search = (struct tome_search_request){ .owner_id = tome_owner_of(request),
                                                     .page = 1,
                                                     .page_size = books ? 10 : 50 };
     reading->search.filters = (struct tome_search_filters){ .book_ids = reading->book_ids,

@@ -5,7 +5,7 @@
 #include "bulkhead/db/db.h"
 #include "library/index.h"
 
-/* Until there is authentication, everything belongs to this owner. */
+/* The owner of what is done without authentication, and by commands on this machine. */
 #define TOME_OWNER_DEFAULT INT64_C(1)
 
 /* So that chunk ids stay below 2^53, exact in every JSON reader. */

@@ -23,15 +23,30 @@ static void free_books(struct tome_visible_book *const books, const size_t count
     free(books);
 }
 
-static void destroy_session(void *const data)
+/* What a connection keeps. */
+struct sessions {
+    BH_MAGIC_FIELD;
+    struct tome_analyzer *analyzer;
+    uint64_t uses;
+    struct tome_search_session owners[TOME_SEARCH_OWNERS_MAX];
+};
+
+static void forget_owner(struct tome_search_session *const search)
 {
-    struct tome_search_session *const search = data;
-    bh_magic_check(search, SESSION_MAGIC);
-    tome_analyzer_destroy(search->analyzer);
     free_books(search->visible.books, search->visible.book_count);
     free(search->counted);
-    search->magic = 0;
-    free(search);
+    *search = (struct tome_search_session){ 0 };
+}
+
+static void destroy_sessions(void *const data)
+{
+    struct sessions *const sessions = data;
+    bh_magic_check(sessions, SESSION_MAGIC);
+    for (size_t i = 0; i < TOME_SEARCH_OWNERS_MAX; i++)
+        forget_owner(&sessions->owners[i]);
+    tome_analyzer_destroy(sessions->analyzer);
+    sessions->magic = 0;
+    free(sessions);
 }
 
 static int no_memory(struct bh_error *const reterr)
@@ -39,22 +54,43 @@ static int no_memory(struct bh_error *const reterr)
     return bh_error_set(reterr, BH_ENOMEM, "no memory for a search");
 }
 
-static int create_session(struct bh_sqlite_session *const session,
-                          struct tome_search_session **const ret_search,
-                          struct bh_error *const reterr)
+static int create_sessions(struct bh_sqlite_session *const session,
+                           struct sessions **const ret_sessions, struct bh_error *const reterr)
 {
-    struct tome_search_session *const search = calloc(1, sizeof(*search));
-    if (search == NULL)
+    struct sessions *const sessions = calloc(1, sizeof(*sessions));
+    if (sessions == NULL)
         return no_memory(reterr);
-    search->magic = SESSION_MAGIC;
-    search->generation = -1;
-    search->counted = calloc(COUNTED_SLOTS, sizeof(*search->counted));
-    if (search->counted == NULL || tome_analyzer_create(&search->analyzer) < 0) {
-        destroy_session(search);
+    sessions->magic = SESSION_MAGIC;
+    if (tome_analyzer_create(&sessions->analyzer) < 0) {
+        destroy_sessions(sessions);
         return no_memory(reterr);
     }
-    bh_sqlite_session_set_data(session, search, destroy_session);
-    *ret_search = search;
+    bh_sqlite_session_set_data(session, sessions, destroy_sessions);
+    *ret_sessions = sessions;
+    return 0;
+}
+
+/* The owner's place; a new owner gets a free one, or that of who has not searched for longest. */
+static int find_owner(struct sessions *const sessions, const int64_t owner_id,
+                      struct tome_search_session **const ret_search, struct bh_error *const reterr)
+{
+    struct tome_search_session *found = &sessions->owners[0];
+    for (size_t i = 0; i < TOME_SEARCH_OWNERS_MAX && found->owner_id != owner_id; i++) {
+        struct tome_search_session *const search = &sessions->owners[i];
+        if (search->owner_id == owner_id || search->used_at < found->used_at)
+            found = search;
+    }
+    if (found->owner_id != owner_id) {
+        forget_owner(found);
+        found->counted = calloc(COUNTED_SLOTS, sizeof(*found->counted));
+        if (found->counted == NULL)
+            return no_memory(reterr);
+        found->analyzer = sessions->analyzer;
+        found->owner_id = owner_id;
+        found->generation = -1;
+    }
+    found->used_at = ++sessions->uses;
+    *ret_search = found;
     return 0;
 }
 
@@ -126,14 +162,13 @@ static void move_lengths(struct tome_search_session *const search,
 }
 
 static int read_visible(struct bh_sqlite_session *const session,
-                        struct tome_search_session *const search, const int64_t owner_id,
-                        struct bh_error *const reterr)
+                        struct tome_search_session *const search, struct bh_error *const reterr)
 {
     sqlite3_stmt *statement = NULL;
     int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_VISIBLE, &statement, reterr);
     if (result < 0)
         return result;
-    sqlite3_bind_int64(statement, 1, owner_id);
+    sqlite3_bind_int64(statement, 1, search->owner_id);
     struct tome_visible_book *books = NULL;
     size_t count = 0, capacity = 0;
     int64_t chunk_count = 0, word_count = 0;
@@ -157,8 +192,7 @@ static int read_visible(struct bh_sqlite_session *const session,
         free(books);
         return result;
     }
-    if (search->owner_id == owner_id)
-        move_lengths(search, books, count);
+    move_lengths(search, books, count);
     free_books(search->visible.books, search->visible.book_count);
     search->visible = (struct tome_visible){
         .books = books,
@@ -169,7 +203,6 @@ static int read_visible(struct bh_sqlite_session *const session,
                               : 1.0,
     };
     memcpy(search->visible.language_chunks, language_chunks, sizeof(language_chunks));
-    search->owner_id = owner_id;
     memset(search->counted, 0, COUNTED_SLOTS * sizeof(*search->counted));
     return 0;
 }
@@ -178,21 +211,21 @@ int tome_search_session_get(struct bh_sqlite_session *const session, const int64
                             struct tome_search_session **const ret_search,
                             struct bh_error *const reterr)
 {
-    struct tome_search_session *search = bh_sqlite_session_data(session);
-    int result = search == NULL ? create_session(session, &search, reterr) : 0;
+    struct sessions *sessions = bh_sqlite_session_data(session);
+    int result = sessions == NULL ? create_sessions(session, &sessions, reterr) : 0;
     if (result < 0)
         return result;
-    bh_magic_check(search, SESSION_MAGIC);
+    bh_magic_check(sessions, SESSION_MAGIC);
     int64_t generation = 0;
+    struct tome_search_session *search = NULL;
     result = read_generation(session, owner_id, &generation, reterr);
+    if (result == 0)
+        result = find_owner(sessions, owner_id, &search, reterr);
+    if (result == 0 && search->generation != generation)
+        result = read_visible(session, search, reterr);
     if (result < 0)
         return result;
-    if (search->owner_id != owner_id || search->generation != generation) {
-        result = read_visible(session, search, owner_id, reterr);
-        if (result < 0)
-            return result;
-        search->generation = generation;
-    }
+    search->generation = generation;
     *ret_search = search;
     return 0;
 }
@@ -224,6 +257,65 @@ int tome_search_session_lengths(struct bh_sqlite_session *const session,
     return 0;
 }
 
+/* ---- Counts ---- */
+
+static int has_others(struct bh_sqlite_session *const session, const int64_t owner_id,
+                      bool *const ret_has_others, struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_OTHERS, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_int64(statement, 1, owner_id);
+    result = tome_search_step(session, statement, reterr);
+    if (result == 1)
+        *ret_has_others = sqlite3_column_int(statement, 0) != 0;
+    sqlite3_reset(statement);
+    return result < 0 ? result : 0;
+}
+
+static int count_all(struct bh_sqlite_session *const session, const struct bh_str expression,
+                     int64_t *const ret_count, struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_COUNT, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_text(statement, 1, expression.data, (int)expression.size, SQLITE_STATIC);
+    result = tome_search_step(session, statement, reterr);
+    if (result == 1)
+        *ret_count = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return result < 0 ? result : 0;
+}
+
+/* Rows come in order of ids, as the visible books stand. */
+static int count_visible(struct bh_sqlite_session *const session,
+                         const struct tome_visible *const visible, const struct bh_str expression,
+                         int64_t *const ret_count, struct bh_error *const reterr)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_ROWS, &statement, reterr);
+    if (result < 0)
+        return result;
+    sqlite3_bind_text(statement, 1, expression.data, (int)expression.size, SQLITE_STATIC);
+    int64_t count = 0;
+    size_t at = 0;
+    while ((result = tome_search_step(session, statement, reterr)) == 1) {
+        const int64_t book_id = sqlite3_column_int64(statement, 0) >> TOME_ORDINAL_BITS;
+        while (at < visible->book_count && visible->books[at].id < book_id)
+            at++;
+        if (at == visible->book_count)
+            break;
+        count += visible->books[at].id == book_id;
+    }
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    if (result >= 0)
+        *ret_count = count;
+    return result < 0 ? result : 0;
+}
+
 int tome_search_session_count(struct bh_sqlite_session *const session,
                               struct tome_search_session *const search,
                               const struct bh_str expression, int64_t *const ret_count,
@@ -235,16 +327,15 @@ int tome_search_session_count(struct bh_sqlite_session *const session,
         *ret_count = slot->count;
         return 0;
     }
-    sqlite3_stmt *statement = NULL;
-    int result = bh_sqlite_prepare(session, &TOME_SQL_SEARCH_COUNT, &statement, reterr);
+    bool others = false;
+    int64_t count = 0;
+    int result = has_others(session, search->owner_id, &others, reterr);
+    if (result == 0)
+        result = others ? count_visible(session, &search->visible, expression, &count, reterr)
+                        : count_all(session, expression, &count, reterr);
     if (result < 0)
         return result;
-    sqlite3_bind_text(statement, 1, expression.data, (int)expression.size, SQLITE_STATIC);
-    result = tome_search_step(session, statement, reterr);
-    if (result == 1) {
-        *slot = (struct tome_counted){ hash, sqlite3_column_int64(statement, 0) };
-        *ret_count = slot->count;
-    }
-    sqlite3_reset(statement);
-    return result < 0 ? result : 0;
+    *slot = (struct tome_counted){ hash, count };
+    *ret_count = count;
+    return 0;
 }

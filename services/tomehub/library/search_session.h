@@ -1,7 +1,7 @@
 /*
- * What search keeps with an SQLite connection: an analyzer, the owner's visible books, and counts
- * of words. Everything is of one generation of one owner's library; the first search after a change
- * takes the visible books anew. Connection's thread.
+ * What search keeps with an SQLite connection: an analyzer, and for each of the owners who searched
+ * last their visible books and counts of words, all of one generation of the owner's library; the
+ * first search after a change takes the visible books anew. Connection's thread.
  */
 #pragma once
 
@@ -11,15 +11,18 @@
 #include "library/visible.h"
 #include "tomehub_sql.h"
 
+/* Owners who are kept; a further one takes the place of whoever has not searched for longest. */
+#define TOME_SEARCH_OWNERS_MAX 16
+
 struct tome_search_session {
-    BH_MAGIC_FIELD;
-    struct tome_analyzer *analyzer;
-    int64_t owner_id, generation;
+    struct tome_analyzer *analyzer; /* the connection's */
+    int64_t owner_id, generation;   /* owner 0: free */
     struct tome_visible visible;
     struct tome_counted *counted; /* private */
+    uint64_t used_at;             /* private: rises with each use */
 };
 
-/* The session's, brought up to the owner's generation. In a read transaction. */
+/* The owner's, brought up to the owner's generation. In a read transaction. */
 int tome_search_session_get(struct bh_sqlite_session *session, int64_t owner_id,
                             struct tome_search_session **ret_search,
                             struct bh_error *reterr) BH_MUST_CHECK;
@@ -28,7 +31,8 @@ int tome_search_session_get(struct bh_sqlite_session *session, int64_t owner_id,
 int tome_search_session_lengths(struct bh_sqlite_session *session, struct tome_visible_book *book,
                                 struct bh_error *reterr) BH_MUST_CHECK;
 
-/* How many chunks an FTS5 query finds (of all books); kept. */
+/* How many of the owner's chunks an FTS5 query finds; kept. While nobody else has books, those of
+ * books that are being loaded or purged count, too: exact enough for a weight, and faster. */
 int tome_search_session_count(struct bh_sqlite_session *session, struct tome_search_session *search,
                               struct bh_str expression, int64_t *ret_count,
                               struct bh_error *reterr) BH_MUST_CHECK;

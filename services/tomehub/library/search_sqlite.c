@@ -330,6 +330,7 @@ static int read_rows(struct tome_search_job *const job, struct tome_search_run *
     if (bh_buf_error(&ids) != 0)
         return no_memory(reterr);
     sqlite3_bind_text(statement, 1, ids.data, (int)ids.size, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, job->request->owner_id);
     size_t i = 0;
     while (i < job->count && (result = tome_search_step(session_of(run), statement, reterr)) == 1) {
         const struct tome_search_row row = row_of(statement, with_details);
@@ -357,6 +358,7 @@ static int read_facets(struct tome_search_job *const job, struct tome_search_run
         if (run->scan.books[i].hit_count == 0)
             continue;
         sqlite3_bind_int64(statement, 1, run->visible->books[i].id);
+        sqlite3_bind_int64(statement, 2, run->request->owner_id);
         result = tome_search_step(session_of(run), statement, reterr);
         if (result == 1)
             result = tome_facets_add(

@@ -75,8 +75,9 @@ static int check_empty(const struct transfer *const transfer)
         return result;
     return bh_db_int_at(&rows, 0, 0) != 0
                ? 0
-               : bh_error_set(transfer->reterr, BH_ECONFLICT,
-                              "the target holds books or jobs already; give an empty database");
+               : bh_error_set(
+                     transfer->reterr, BH_ECONFLICT,
+                     "the target holds books, jobs or keys already; give an empty database");
 }
 
 /* What has arrived is counted by the target itself. */
@@ -201,6 +202,19 @@ static int transfer_owners(const struct transfer *const transfer)
     return result != 0 ? result : put_rows(transfer, &TOME_SQL_OWNER_PUT, &rows);
 }
 
+/* Whoever has a key has it there, too. */
+static int transfer_keys(const struct transfer *const transfer)
+{
+    struct bh_db_rows rows, ignored;
+    int result = read_rows(transfer->source, &TOME_SQL_TRANSFER_KEYS, NULL, 0, transfer->arena,
+                           &rows, transfer->reterr);
+    if (result == 0)
+        result = put_rows(transfer, &TOME_SQL_KEY_PUT, &rows);
+    return result != 0 ? result
+                       : read_rows(transfer->target, &TOME_SQL_KEY_CHANGES_CATCH_UP, NULL, 0,
+                                   transfer->arena, &ignored, transfer->reterr);
+}
+
 /* Ids that were given are not given again, also of books that are gone. */
 static int transfer_last_book(const struct transfer *const transfer)
 {
@@ -223,6 +237,8 @@ static int transfer_all(struct transfer *const transfer)
         result = count(transfer->source, transfer->arena, &transfer->total, transfer->reterr);
     if (result == 0)
         result = transfer_owners(transfer);
+    if (result == 0)
+        result = transfer_keys(transfer);
     int64_t after = 0;
     for (bool is_done = false; result == 0 && !is_done;)
         result = transfer_book(transfer, &after, &is_done);

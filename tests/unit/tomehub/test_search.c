@@ -432,6 +432,47 @@ static void test_cursors_of_others_are_refused(void **state)
     }
 }
 
+/* Ranks and hits of an owner are what they are in a library of the owner's own. */
+static void test_owners_do_not_meet(void **state)
+{
+    static const struct test_book theirs = {
+        .owner_id = 2,
+        .title = "The Speckled Band",
+        .tags = "[\"theirs\"]",
+        .chunks = { "The speckled band was of another owner.", "A whale, a band, a swamp adder.",
+                    "Speckled, speckled band; a lagniappe for nobody else." },
+    };
+    void *shared_state = NULL, *alone_state = NULL;
+    (void)state;
+    assert_int_equal(setup(&shared_state), 0);
+    assert_int_equal(setup(&alone_state), 0);
+    struct test_library *const library = shared_state, *const alone = alone_state;
+    test_library_run(library, "INSERT OR IGNORE INTO owners (id) VALUES (2)");
+    for (size_t i = 0; i < 20; i++) {
+        struct test_book another = theirs;
+        another.title = i % 2 == 0 ? "Another Band" : "Another Whale";
+        test_library_add(library, &another);
+    }
+    static const char *const queries[] = { "speckled band", "whale", "band OR whale", "the adder" };
+    for (size_t i = 0; i < BH_COUNT_OF(queries); i++) {
+        struct tome_search_request request = test_request(queries[i]);
+        request.facets = true;
+        const struct tome_search_answer mine = test_library_search_for(library, &request);
+        const struct tome_search_answer wanted = test_library_search_for(alone, &request);
+        assert_int_equal(mine.hit_count, wanted.hit_count);
+        assert_true(mine.hit_count > 0);
+        for (size_t hit = 0; hit < mine.hit_count; hit++) {
+            assert_int_equal(mine.hits[hit].id, wanted.hits[hit].id);
+            assert_memory_equal(&mine.hits[hit].score, &wanted.hits[hit].score, sizeof(double));
+        }
+    }
+    assert_string_equal(search(library, "lagniappe"), "");
+    const struct tome_search_request misspelt = test_request("lagniapppe");
+    assert_int_equal(test_library_search_for(library, &misspelt).did_you_mean.size, 0);
+    test_library_teardown(&alone_state);
+    test_library_teardown(&shared_state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_cursors_of_others_are_refused),
         cmocka_unit_test(test_page_of_the_first_highlight),
+        cmocka_unit_test(test_owners_do_not_meet),
     };
     return cmocka_run_group_tests(tests, setup, test_library_teardown);
 }

@@ -1,1 +1,1 @@
-SELECT id, generation FROM owners ORDER BY id;
+SELECT id, generation, identity FROM owners ORDER BY id;

@@ -1,3 +1,3 @@
--- Owner, generation.
-INSERT INTO owners (id, generation) VALUES (?1, ?2)
+-- Owner, generation, identity or NULL.
+INSERT INTO owners (id, generation, identity) VALUES (?1, ?2, ?3)
 ON CONFLICT (id) DO UPDATE SET generation = excluded.generation + 1;

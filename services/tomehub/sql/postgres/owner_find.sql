@@ -1,0 +1,2 @@
+-- $1 identity.
+SELECT id FROM owners WHERE identity = $1;
