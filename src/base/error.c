@@ -59,6 +59,7 @@ __attribute__((format(printf, 3, 0))) static void format_message(struct bh_error
 {
     error->code = code;
     error->sqlstate[0] = '\0';
+    error->retry_s = 0;
     if (vsnprintf(error->message, sizeof(error->message), format, arguments) < 0)
         error->message[0] = '\0';
     trim_cut_character(error);
@@ -71,6 +72,19 @@ int bh_error_set(struct bh_error *const reterr, const int code, const char *cons
         va_start(arguments, format);
         format_message(reterr, code, format, arguments);
         va_end(arguments);
+    }
+    return code;
+}
+
+int bh_error_set_retry(struct bh_error *const reterr, const int code, const unsigned retry_s,
+                       const char *const format, ...)
+{
+    if (reterr) {
+        va_list arguments;
+        va_start(arguments, format);
+        format_message(reterr, code, format, arguments);
+        va_end(arguments);
+        reterr->retry_s = retry_s;
     }
     return code;
 }

@@ -17,7 +17,7 @@
 #define JOINED_BODY_MAX 1024 /* copying this little costs less than a second piece to write */
 #define DETAIL_MAX 1024
 #define ERROR_JSON_MAX 16384
-#define RETRY_AFTER_SECONDS "1"
+#define RETRY_AFTER_SECONDS 1 /* where nobody knows better */
 
 /* ---- The head ---- */
 
@@ -169,7 +169,7 @@ int bh_respond(struct bh_request *const request, const int status, const char *c
 /* ---- Errors ---- */
 
 static int respond_error_text(struct bh_request *const request, const int status,
-                              const struct bh_str detail)
+                              const struct bh_str detail, const unsigned retry_s)
 {
     struct bh_buf buf BH_CLEANUP(bh_buf_fini_cleanup);
     bh_buf_init(&buf, ERROR_JSON_MAX);
@@ -180,8 +180,11 @@ static int respond_error_text(struct bh_request *const request, const int status
     bh_json_kv_string(&json, "detail", detail);
     bh_json_kv_string(&json, "request_id", bh_request_id(request));
     bh_json_object_end(&json);
-    if (status == 503)
-        bh_response_header(request, "Retry-After", BH_STR(RETRY_AFTER_SECONDS));
+    if (status == 503) {
+        char seconds[12];
+        snprintf(seconds, sizeof(seconds), "%u", retry_s);
+        bh_response_header(request, "Retry-After", bh_str_from(seconds));
+    }
     const struct bh_str body = bh_buf_error(&buf) ? BH_STR("{}") : bh_buf_peek(&buf);
     return bh_respond(request, status, JSON_TYPE, body);
 }
@@ -195,7 +198,8 @@ int bh_respond_error(struct bh_request *const request, const int status, const c
     const int size = vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
     const size_t written = size < 0 ? 0 : (size_t)size < DETAIL_MAX ? (size_t)size : DETAIL_MAX - 1;
-    return respond_error_text(request, status, (struct bh_str){ detail, written });
+    return respond_error_text(request, status, (struct bh_str){ detail, written },
+                              RETRY_AFTER_SECONDS);
 }
 
 static int status_of(const int error)
@@ -232,7 +236,8 @@ int bh_respond_failure(struct bh_request *const request, const struct bh_error *
 {
     return respond_error_text(
         request, status_of(error->code),
-        bh_str_from(error->message[0] ? error->message : bh_error_text(error->code)));
+        bh_str_from(error->message[0] ? error->message : bh_error_text(error->code)),
+        error->retry_s ? error->retry_s : RETRY_AFTER_SECONDS);
 }
 
 int bh_respond_json_take(struct bh_request *const request, const int status,

@@ -41,6 +41,7 @@ enum bh_error_code {
 struct bh_error {
     int code;          /* one of enum bh_error_code */
     char sqlstate[6];  /* from the database, else "" */
+    unsigned retry_s;  /* when to try again, in seconds; 0: not known */
     char message[300]; /* UTF-8, no line break at the end, cut if longer */
 };
 
@@ -53,6 +54,10 @@ const char *bh_error_name(int code);
 /* Fills *reterr (if not NULL) with a formatted message and returns `code`, so that
  * `return bh_error_set(reterr, BH_EINVAL, "…")` reads as one step. */
 int bh_error_set(struct bh_error *reterr, int code, const char *format, ...) BH_PRINTF(3, 4);
+
+/* The same for what will pass: `retry_s` says when to try again. */
+int bh_error_set_retry(struct bh_error *reterr, int code, unsigned retry_s, const char *format, ...)
+    BH_PRINTF(4, 5);
 
 /* The same from errno: appends ": <strerror>" and maps errno to a code
  * (ENOSPC and EDQUOT → BH_ENOSPACE, ENOENT → BH_ENOTFOUND, EACCES and EPERM → BH_EACCESS,

@@ -90,7 +90,7 @@ int bh_respond_error(struct bh_request *request, int status, const char *format,
     BH_PRINTF(3, 4);
 
 /* The fitting status for an error of a lower layer (BH_ENOTFOUND 404, BH_EINVAL 422, BH_ESYNTAX
- * 400, BH_ELIMIT 413, BH_EUNAVAILABLE, BH_ETIMEDOUT, BH_EBUSY 503 with Retry-After, BH_ECONFLICT
+ * 400, BH_ELIMIT 413, BH_EUNAVAILABLE, BH_ETIMEDOUT, BH_EBUSY 503 with the error's Retry-After, BH_ECONFLICT
  * and BH_EEXISTS 409, BH_EACCESS 403, BH_ENOSPACE 507, else 500), its message as the detail. */
 int bh_respond_failure(struct bh_request *request, const struct bh_error *error);
 

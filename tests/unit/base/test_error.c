@@ -29,7 +29,12 @@ static void test_set(void **const state)
     assert_int_equal(error.code, BH_EBUSY);
     assert_string_equal(error.sqlstate, "");
     assert_string_equal(error.message, "pool has 3");
+    assert_int_equal(error.retry_s, 0);
     assert_int_equal(bh_error_set(NULL, BH_EIO, "not wanted"), BH_EIO);
+    assert_int_equal(bh_error_set_retry(&error, BH_EUNAVAILABLE, 7, "in %d s", 7), BH_EUNAVAILABLE);
+    assert_int_equal(error.retry_s, 7);
+    assert_string_equal(error.message, "in 7 s");
+    assert_int_equal(bh_error_set_retry(NULL, BH_EIO, 1, "not wanted"), BH_EIO);
 }
 
 /* Characters of 1 to 4 bytes at every position against the end. */
