@@ -88,6 +88,47 @@ void tome_view_content(struct bh_json *const json, const struct tome_content *co
     kv_raw(json, "metadata", content->metadata);
 }
 
+static void write_citation(struct bh_json *const json, const size_t number,
+                           const struct tome_citation *const citation)
+{
+    const struct tome_search_hit *const hit = citation->hit;
+    bh_json_object_begin(json);
+    bh_json_kv_int(json, "number", (int64_t)number);
+    bh_json_kv_int(json, "id", hit->id);
+    bh_json_kv_int(json, "book_id", hit->book_id);
+    bh_json_kv_string(json, "title", hit->title);
+    bh_json_kv_string(json, "author", hit->author);
+    bh_json_kv_string(json, "chapter", hit->chapter);
+    bh_json_kv_int(json, "page_number", citation->page_number);
+    bh_json_kv_string(json, "page_label", citation->page_label);
+    bh_json_kv_string(json, "page_kind", hit->page_kind);
+    bh_json_kv_string(json, "quote", citation->quote);
+    bh_json_object_end(json);
+}
+
+static void write_ms(struct bh_json *const json, const char *const key, const uint64_t us)
+{
+    bh_json_key(json, bh_str_from(key));
+    bh_json_fixed(json, (double)us / 1e3, 3);
+}
+
+void tome_view_reply(struct bh_json *const json, const struct tome_reply *const reply)
+{
+    bh_json_kv_string(json, "verdict",
+                      reply->verdict == TOME_VERDICT_PASS ? BH_STR("PASS") : BH_STR("DECLINE"));
+    bh_json_kv_string(json, "source", BH_STR("extractive"));
+    bh_json_kv_bool(json, "degraded", false);
+    bh_json_kv_string(json, "answer", reply->text);
+    bh_json_kv_array(json, "citations");
+    for (size_t i = 0; i < reply->citation_count; i++)
+        write_citation(json, i + 1, &reply->citations[i]);
+    bh_json_array_end(json);
+    bh_json_kv_object(json, "timings");
+    write_ms(json, "search_ms", reply->search_us);
+    write_ms(json, "answer_ms", reply->answer_us);
+    bh_json_object_end(json);
+}
+
 void tome_view_export_chunk(struct bh_json *const json, const int64_t book_id,
                             const struct tome_chunk_row *const chunk)
 {

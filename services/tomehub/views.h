@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "answers/reply.h"
 #include "bulkhead/base/json.h"
 #include "library/books.h"
 #include "library/chunks.h"
@@ -25,6 +26,9 @@ void tome_view_search(struct bh_json *json, const struct tome_search_request *re
                       const struct tome_search_answer *answer);
 void tome_view_search_books(struct bh_json *json, const struct tome_search_request *request,
                             const struct tome_search_books_answer *answer);
+
+/* "verdict", "answer", "citations" … */
+void tome_view_reply(struct bh_json *json, const struct tome_reply *reply);
 
 /* One line of the export each, with its line end. */
 void tome_view_export_chunk(struct bh_json *json, int64_t book_id,

@@ -185,6 +185,50 @@ QUESTIONS: Sequence[tuple[str, dict[str, int]]] = (
      {"beer": 2}),
 )  # fmt: skip
 
+# A question, the document that answers it, and words of the sentence that does.
+ANSWERABLE: Sequence[tuple[str, str, str]] = (
+    ("At what temperature should a refrigerator stay?", "fridge", "four degrees"),
+    ("How much lemon juice do strawberries need to set as jam?", "jam", "lemon juice"),
+    ("When are apple trees pruned?", "pruning", "late winter"),
+    ("What calms bees?", "bees", "Smoke calms"),
+    ("How long does the fermentation of beer take?", "beer", "about a week"),
+    ("How often should brake fluid be changed?", "brakes", "every two years"),
+    ("Which cable of an empty battery is connected first?", "battery", "red cable"),
+    ("How many eggs do four hens lay?", "hens", "three eggs a day"),
+    ("What makes coffee bitter?", "coffee", "ground too fine"),
+    ("How do I keep slugs off a pot?", "slugs", "Copper tape"),
+    ("When should winter tyres be changed?", "winter_tyres", "October"),
+    ("What removes limescale from a tap?", "tap", "vinegar"),
+    ("How can red wine be removed from a tablecloth?", "stains", "Dab it"),
+    ("How many stitches does a beginner cast on for a scarf?", "knitting", "thirty"),
+    ("When do running shoes wear out?", "running", "eight hundred"),
+    ("Where should a tent be pitched?", "tent", "level ground"),
+    ("What can be seen of Jupiter with binoculars?", "stars", "moons of Jupiter"),
+    ("What weight does a hollow-wall plug carry?", "shelf", "ten kilograms"),
+    ("How do I bleed air from a radiator valve?", "radiator", "open the valve"),
+    ("What kills the larvae of clothes moths?", "moths", "freezer"),
+    ("What draws rats to a compost heap?", "compost", "Cooked food"),
+    ("How often must the water of an aquarium be changed?", "aquarium", "a fifth of the water"),
+    ("What should I fix before driving with squealing car brakes?", "brakes", "thin pads"),
+    ("Where was the main password written?", "passwords", "on paper"),
+)
+UNANSWERABLE: Sequence[str] = (
+    "What is the capital of Mongolia?",
+    "How does photosynthesis produce oxygen?",
+    "Who composed the opera Carmen?",
+    "When did the Roman empire collapse?",
+    "Which enzyme unwinds the double helix?",
+    "How tall is Mount Kilimanjaro?",
+    "What is the boiling point of nitrogen?",
+    "Who won the football championship in 1998?",
+    "How is income tax calculated for freelancers?",
+    "What causes earthquakes under the ocean?",
+    "Which vaccine protects against measles?",
+    "How do submarines dive?",
+)
+ANSWERED_MINIMUM = 0.85
+DECLINED_MINIMUM = 0.9
+
 RANKS = 10
 MEAN_MINIMUM = 0.9
 
@@ -267,3 +311,35 @@ def test_relevant_documents_come_first(reader: JsonClient) -> None:
     assert mean(list(values.values())) >= MEAN_MINIMUM, sorted(values.items(), key=lambda v: v[1])
     by_age = [ndcg(ask(reader, text, sort="newest")[1], judged) for text, judged in QUESTIONS]
     assert mean(by_age) < MEAN_MINIMUM
+
+
+def answer_of(client: JsonClient, question: str) -> dict[str, Any]:
+    """The answer beside a search's results."""
+    answer = client.post("/api/search", {"query": question, "page_size": 1, "answer": True})
+    assert answer.status == 200, answer.text
+    reply: dict[str, Any] = answer.json["answer"]
+    return reply
+
+
+def answers(client: JsonClient, question: str, document: str, words: str) -> bool:
+    """Whether the answer says it, and cites the right document for it."""
+    reply = answer_of(client, question)
+    title = f"Document {list(DOCUMENTS).index(document)}"
+    numbers = [c["number"] for c in reply["citations"] if c["title"] == title]
+    said = [s for s in re.findall(r"(.*?) \[(\d+)\](?: |$)", reply["answer"]) if words in s[0]]
+    return any(int(number) in numbers for _, number in said)
+
+
+def test_answers_say_what_was_asked(reader: JsonClient) -> None:
+    wrong = [case[0] for case in ANSWERABLE if not answers(reader, *case)]
+    assert 1 - len(wrong) / len(ANSWERABLE) >= ANSWERED_MINIMUM, wrong
+
+
+def test_what_the_library_does_not_say_is_declined(reader: JsonClient) -> None:
+    replies = {question: answer_of(reader, question) for question in UNANSWERABLE}
+    wrong = {q: r["answer"] for q, r in replies.items() if r["verdict"] != "DECLINE"}
+    assert 1 - len(wrong) / len(UNANSWERABLE) >= DECLINED_MINIMUM, wrong
+    for question in UNANSWERABLE:
+        if question not in wrong:
+            assert replies[question]["citations"] == []
+            assert replies[question]["answer"] == "The library does not say."

@@ -327,7 +327,7 @@ def test_books_have_their_own_limits(reader: JsonClient) -> None:
         ({"filters": {"tags": [["x"]]}}, "tags"),
         ({"filters": {"source_type": "book"}}, "source_type"),
         ({"cursor": "garbage"}, "cursor"),
-        ({"answer": True}, "answer"),
+        ({"answer": "yes"}, "answer"),
         ({"page_sise": 5}, "page_sise"),
     ],
 )

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 
+extern const struct tome_command tome_command_answer;
 extern const struct tome_command tome_command_books;
 extern const struct tome_command tome_command_check;
 extern const struct tome_command tome_command_config;

@@ -9,6 +9,7 @@
 
 #include "bulkhead/base/arena.h"
 #include "bulkhead/db/db.h"
+#include "library/query.h"
 
 #define TOME_SEARCH_FACET_VALUES_MAX 20
 #define TOME_SEARCH_BOOK_PAGES_MAX 5
@@ -39,10 +40,18 @@ struct tome_search_request {
     bool include_details; /* else only id, title, score */
     bool instant;         /* the last word is a prefix */
     bool facets;
+    bool for_answer; /* with details also what an answer is made of: passages and words */
 };
 
 struct tome_highlight {
     uint32_t start, end; /* code points in the snippet, end excluded */
+};
+
+/* What tells on which page of a chunk a sentence stands, and how its words are read. */
+struct tome_search_passage {
+    enum tome_language language;
+    int64_t page_first;
+    struct bh_str page_breaks, page_labels; /* as stored, see tome_search_page_at */
 };
 
 struct tome_search_hit {
@@ -57,6 +66,16 @@ struct tome_search_hit {
     struct bh_str author, source_type, chapter, page_label, page_kind;
     struct bh_str tags, metadata; /* JSON as stored */
     int64_t page_number, paragraph;
+    struct tome_search_passage passage; /* only for an answer */
+};
+
+/* A word that was searched. */
+struct tome_search_word {
+    struct bh_str form;
+    const struct tome_query_stem *stems; /* one for each language */
+    size_t stem_count;
+    bool is_prefix;
+    double weight; /* how telling it is; above 0 */
 };
 
 struct tome_facet_value {
@@ -81,6 +100,8 @@ struct tome_search_answer {
     bool has_next;
     struct bh_str next_cursor; /* empty: none */
     struct tome_facet facet_books, facet_authors, facet_source_types, facet_tags;
+    const struct tome_search_word *words; /* only for an answer */
+    size_t word_count;
 };
 
 struct tome_searcher; /* opaque: what searches of a process share, see searcher.h */
@@ -96,6 +117,10 @@ void tome_searcher_destroy(struct tome_searcher *searcher);
 int tome_search(struct tome_searcher *searcher, const struct tome_search_request *request,
                 struct bh_arena *arena, struct tome_search_answer *ret_answer,
                 struct bh_error *reterr) BH_MUST_CHECK;
+
+/* The page of a chunk's byte `at`, and its label, in `arena` (data NULL: no room). */
+int64_t tome_search_page_at(const struct tome_search_passage *passage, size_t at,
+                            struct bh_arena *arena, struct bh_str *ret_label);
 
 struct tome_search_book {
     int64_t book_id;

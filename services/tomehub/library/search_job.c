@@ -55,6 +55,35 @@ static int make_room(struct tome_search_job *const job, const size_t hits,
     return job->candidates == NULL || job->hits == NULL ? no_memory(reterr) : 0;
 }
 
+/* The words that count, as the plan has weighed them; those of a phrase share its weight. */
+static int list_words(struct tome_search_job *const job, const struct tome_plan *const plan)
+{
+    struct tome_search_word *const words = bh_arena_calloc(job->arena, TOME_QUERY_WORDS_MAX,
+                                                           sizeof(*words));
+    size_t count = 0;
+    if (words == NULL)
+        return BH_ENOMEM;
+    for (size_t i = 0; i < plan->leaf_count; i++) {
+        const struct tome_leaf *const leaf = &plan->leaves[i];
+        const size_t in_term = leaf->term->word_count;
+        if (!leaf->is_chunk || leaf->is_negated || leaf->weight <= 0.0)
+            continue;
+        for (size_t j = 0; j < in_term && count < TOME_QUERY_WORDS_MAX; j++) {
+            const struct tome_query_word *const word = &leaf->term->words[j];
+            words[count++] = (struct tome_search_word){
+                .form = word->form,
+                .stems = word->stems,
+                .stem_count = word->stem_count,
+                .is_prefix = leaf->term->prefix && j + 1 == in_term,
+                .weight = leaf->weight / (double)in_term,
+            };
+        }
+    }
+    job->answer.chunks.words = words;
+    job->answer.chunks.word_count = count;
+    return 0;
+}
+
 static int pick_chunks(struct tome_search_job *const job, struct tome_search_run *const run,
                        struct bh_error *const reterr)
 {
@@ -80,6 +109,8 @@ static int pick_chunks(struct tome_search_job *const job, struct tome_search_run
         .page = job->page,
         .has_next = behind > (int64_t)count,
     };
+    if (request->for_answer && list_words(job, &run->plan) < 0)
+        return no_memory(reterr);
     if (behind > (int64_t)count && count > 0 && job->page < UINT32_MAX)
         job->answer.chunks.next_cursor = write_cursor(job->arena, &job->candidates[count - 1],
                                                       job->page + 1);
@@ -246,7 +277,22 @@ static int take_details(struct tome_search_run *const run, const struct tome_sea
     hit->page_number = tome_page_at((uint32_t)row->page_number, row->page_breaks,
                                     snippet.first_match);
     hit->page_label = page_label(arena, row->labels, hit->page_number);
+    if (run->request->for_answer)
+        hit->passage = (struct tome_search_passage){
+            .language = tome_language_from_code(row->language),
+            .page_first = row->page_number,
+            .page_breaks = copy(arena, row->page_breaks),
+            .page_labels = copy(arena, row->labels),
+        };
     return 0;
+}
+
+int64_t tome_search_page_at(const struct tome_search_passage *const passage, const size_t at,
+                            struct bh_arena *const arena, struct bh_str *const ret_label)
+{
+    const int64_t page = tome_page_at((uint32_t)passage->page_first, passage->page_breaks, at);
+    *ret_label = page_label(arena, passage->page_labels, page);
+    return page;
 }
 
 int tome_search_job_row(struct tome_search_job *const job, struct tome_search_run *const run,

@@ -1,0 +1,141 @@
+/* `tomehub answer`: a question answered from the library, with where each sentence stands. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bulkhead/base/time.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "library/library.h"
+#include "views.h"
+
+#define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define QUESTION_MAX 2000 /* code points */
+
+enum { OPTION_JSON, OPTION_BOOK };
+
+static const struct tome_option options[] = {
+    [OPTION_JSON] = { .name = "json", .help = "print the last line of the HTTP API's stream" },
+    [OPTION_BOOK] = { .name = "book", .argument = "ID", .help = "only from this book" },
+};
+
+/* ---- For people: as it comes ---- */
+
+static int loaded(void *const argument, const size_t count, struct bh_error *const reterr)
+{
+    (void)argument, (void)count, (void)reterr;
+    return 0;
+}
+
+static int print_text(void *const argument, const struct bh_str text, struct bh_error *const reterr)
+{
+    const bool *const is_quiet = argument;
+    if (*is_quiet)
+        return 0;
+    if (fwrite(text.data, 1, text.size, stdout) != text.size || fflush(stdout) != 0)
+        return bh_error_set(reterr, BH_EIO, "cannot write to standard output");
+    return 0;
+}
+
+static enum tome_exit print_citations(const struct tome_reply *const reply)
+{
+    struct bh_buf BH_CLEANUP(bh_buf_fini_cleanup) text;
+    bh_buf_init(&text, ARENA_BYTES_MAX);
+    bh_buf_append_str(&text, reply->citation_count > 0 ? BH_STR("\n\n") : BH_STR("\n"));
+    for (size_t i = 0; i < reply->citation_count; i++) {
+        const struct tome_citation *const citation = &reply->citations[i];
+        const struct tome_search_hit *const hit = citation->hit;
+        const bool sections = bh_str_equal(hit->page_kind, BH_STR("section"));
+        bh_buf_printf(&text, "[%zu] %.*s", i + 1, BH_STR_ARGS(hit->title));
+        if (hit->author.size > 0)
+            bh_buf_printf(&text, ", %.*s", BH_STR_ARGS(hit->author));
+        if (hit->chapter.size > 0)
+            bh_buf_printf(&text, ", %.*s", BH_STR_ARGS(hit->chapter));
+        bh_buf_printf(&text, ", %s %.*s (book %lld, content %lld)\n", sections ? "section" : "page",
+                      BH_STR_ARGS(citation->page_label), (long long)hit->book_id,
+                      (long long)hit->id);
+    }
+    return tome_output(&text);
+}
+
+static enum tome_exit print_json(const struct tome_reply *const reply)
+{
+    struct bh_buf BH_CLEANUP(bh_buf_fini_cleanup) text;
+    struct bh_json json;
+    bh_buf_init(&text, ARENA_BYTES_MAX);
+    bh_json_init(&json, &text);
+    bh_json_object_begin(&json);
+    bh_json_kv_string(&json, "status", BH_STR("complete"));
+    tome_view_reply(&json, reply);
+    bh_json_object_end(&json);
+    return tome_output_line(&text);
+}
+
+/* ---- The command ---- */
+
+static enum tome_exit answer(const struct tome_command *const command,
+                             const struct tome_session *const session,
+                             const struct tome_search_request *const request, bool is_json)
+{
+    struct bh_arena *BH_CLEANUP(bh_arena_destroy_cleanup) arena = NULL;
+    struct tome_searcher *searcher = NULL;
+    struct tome_reply reply;
+    struct bh_error error = { .message = "no memory for an answer" };
+    const struct tome_reply_listener listener = { loaded, print_text, &is_json };
+    int result = bh_arena_create(ARENA_BYTES_MAX, &arena);
+    if (result == 0)
+        result = tome_searcher_create(session->db, &searcher, &error);
+    if (result == 0)
+        result = tome_reply_make(searcher, request, &listener, arena, &reply, &error);
+    tome_searcher_destroy(searcher);
+    if (result != 0) {
+        tome_cli_error(command, "%s", error.message);
+        return TOME_EXIT_FAILED;
+    }
+    return is_json ? print_json(&reply) : print_citations(&reply);
+}
+
+static enum tome_exit run(const struct tome_command *const command, const int argc,
+                          char **const argv)
+{
+    struct tome_options given;
+    enum tome_exit result;
+    struct tome_session session;
+    int64_t book = 0;
+    if (!tome_cli_parse(command, argc, argv, &given, &result))
+        return result;
+    const struct bh_str question = bh_str_trim(bh_str_from(given.arguments[0]));
+    if (!tome_cli_number(command, &given, OPTION_BOOK, 1, TOME_BOOK_ID_MAX, 0, &book))
+        return TOME_EXIT_USAGE;
+    if (question.size == 0 || tome_view_code_points(question) > QUESTION_MAX ||
+        !bh_str_is_utf8(question)) {
+        tome_cli_error(command, "the question takes 1 to %d characters of UTF-8", QUESTION_MAX);
+        return TOME_EXIT_USAGE;
+    }
+    if (!tome_session_open(command, &session))
+        return TOME_EXIT_FAILED;
+    const struct tome_search_request request = {
+        .owner_id = TOME_OWNER_DEFAULT,
+        .query = question,
+        .filters = { .book_ids = &book, .book_id_count = book != 0 },
+    };
+    result = answer(command, &session, &request, given.values[OPTION_JSON] != NULL);
+    tome_session_end(&session);
+    return result;
+}
+
+const struct tome_command tome_command_answer = {
+    .name = "answer",
+    .arguments = "QUESTION",
+    .summary = "answer a question from the library",
+    .description = "The sentences of the library that answer best, each with the book, chapter and "
+                   "page it stands on,\nor that the library does not say.",
+    .options = options,
+    .option_count = BH_COUNT_OF(options),
+    .examples = "  tomehub answer 'Who killed Dr. Roylott?'\n"
+                "  tomehub answer --json 'What frightened Helen?' | jq '.citations[].page_label'",
+    .failures = "the library could not be searched (it does not say: 0)",
+    .arguments_minimum = 1,
+    .arguments_maximum = 1,
+    .run = run,
+};
