@@ -48,7 +48,7 @@ int tome_open_database(const struct tome_settings *const settings, struct bh_db 
         .leak_us = settings->db_pool_leak_us ? settings->db_pool_leak_us : BH_NEVER_US,
         .no_ping = !settings->db_pool_pre_ping,
     };
-    const bool is_postgres = strncmp(settings->database_url, "postgres", 8) == 0;
+    const bool is_postgres = tome_settings_is_postgres(settings);
     const int result = is_postgres ? pool_sizes(settings, &postgres, reterr) : 0;
     if (result)
         return result;

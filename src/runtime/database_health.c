@@ -19,14 +19,6 @@ static void add(struct bh_db_statistics *const sum, const struct bh_db_statistic
     sum->connected += lane->connected;
 }
 
-/* The share of grants that needed no new connection; before there are any, none did. */
-static double reuse(const struct bh_db_statistics *const lane)
-{
-    if (lane->granted <= lane->connected)
-        return lane->granted == 0 ? 1.0 : 0.0;
-    return 1.0 - (double)lane->connected / (double)lane->granted;
-}
-
 static void write_figures(struct bh_json *const json, const struct bh_db_statistics *const lane)
 {
     bh_json_kv_int(json, "pool_size", lane->size);
@@ -40,7 +32,7 @@ static void write_figures(struct bh_json *const json, const struct bh_db_statist
     bh_json_kv_int(json, "refused", (int64_t)lane->refused);
     bh_json_kv_int(json, "connected", (int64_t)lane->connected);
     bh_json_key(json, BH_STR("reuse"));
-    bh_json_fixed(json, reuse(lane), 6);
+    bh_json_fixed(json, bh_db_reuse_ratio(lane->granted, lane->connected), 6);
 }
 
 int bh_database_health_respond(struct bh_request *const request, struct bh_db *const db)

@@ -21,17 +21,6 @@ struct book {
     uint32_t page;
 };
 
-static struct bh_str trim(struct bh_str text)
-{
-    while (text.size > 0 && tome_is_blank(text.data[0])) {
-        text.data++;
-        text.size--;
-    }
-    while (text.size > 0 && tome_is_blank(text.data[text.size - 1]))
-        text.size--;
-    return text;
-}
-
 static void append_page(struct book *const book, const size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -60,7 +49,7 @@ static void feed(struct book *const book, const struct bh_str part)
     const unsigned how = (unsigned char)part.data[0];
     const char chapter = (char)('a' + part.data[1] % 3);
     const struct bh_str raw = { .data = part.data + 2, .size = part.size - 2 };
-    const struct bh_str text = trim(raw);
+    const struct bh_str text = tome_trim(raw);
     if (raw.size > TOME_FRAME_PAGE_TEXT_MAX || text.size == 0)
         return;
     const enum tome_joint joint = (enum tome_joint)(how % 3);

@@ -25,5 +25,14 @@ struct bh_db_statistics {
     uint64_t refused;   /* calls that got none because too many waited, or were shed */
     uint64_t connected; /* connections made */
 };
+
+/* The share of grants that needed no new connection, 0.0–1.0; before there are any, none did. */
+static inline double bh_db_reuse_ratio(const uint64_t granted, const uint64_t connected)
+{
+    if (granted <= connected)
+        return granted == 0 ? 1.0 : 0.0;
+    return 1.0 - (double)connected / (double)granted;
+}
+
 void bh_db_statistics(struct bh_db *db, enum bh_db_lane lane,
                       struct bh_db_statistics *ret_statistics);

@@ -15,7 +15,7 @@
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "handlers/input.h"
-#include "ingest/event.h"
+#include "event.h"
 #include "ingest/ingest.h"
 #include "serve.h"
 #include "views.h"

@@ -57,6 +57,13 @@ static void draw(void *const argument, const struct tome_transfer_counts *const 
     tome_progress_draw(&drawing->progress, (size_t)done->chunks, (size_t)total->chunks, 0, name);
 }
 
+static int open_target(struct tome_settings settings, const char *const url,
+                       struct bh_db **const ret_db, struct bh_error *const reterr)
+{
+    settings.database_url = url;
+    return tome_open(&settings, TOME_OPEN_UNCHECKED, NULL, ret_db, reterr);
+}
+
 /* A mistyped path must not become a new, empty library. */
 static int open_source(struct tome_settings settings, const char *const url,
                        struct bh_db **const ret_db, struct bh_error *const reterr)
@@ -70,14 +77,7 @@ static int open_source(struct tome_settings settings, const char *const url,
         if (access(path, F_OK) != 0)
             return bh_error_set(reterr, BH_ENOTFOUND, "there is no library at %s", path);
     }
-    return tome_open(&settings, TOME_OPEN_UNCHECKED, NULL, ret_db, reterr);
-}
-
-static int open_target(struct tome_settings settings, const char *const url,
-                       struct bh_db **const ret_db, struct bh_error *const reterr)
-{
-    settings.database_url = url;
-    return tome_open(&settings, TOME_OPEN_UNCHECKED, NULL, ret_db, reterr);
+    return open_target(settings, url, ret_db, reterr);
 }
 
 static int move(const struct tome_session *const session, const char *const from,

@@ -123,17 +123,6 @@ static int add_mark(struct tome_chunker *const chunker, const uint32_t page)
     return 0;
 }
 
-static struct bh_str trim(struct bh_str text)
-{
-    while (text.size > 0 && tome_is_blank(text.data[0])) {
-        text.data++;
-        text.size--;
-    }
-    while (text.size > 0 && tome_is_blank(text.data[text.size - 1]))
-        text.size--;
-    return text;
-}
-
 static void append_joint(struct bh_buf *const text, const enum tome_joint joint)
 {
     switch (joint) {
@@ -152,7 +141,7 @@ int tome_chunker_feed(struct tome_chunker *const chunker, const struct tome_page
 {
     bh_magic_check(chunker, CHUNKER_MAGIC);
     bh_assert(!chunker->finished && chunker->chapter_end == 0);
-    const struct bh_str text = trim(page->text);
+    const struct bh_str text = tome_trim(page->text);
     if (page->text.size > TOME_FRAME_PAGE_TEXT_MAX || page->chapter.size > TOME_FRAME_CHAPTER_MAX)
         return BH_ELIMIT;
     if (text.size == 0)

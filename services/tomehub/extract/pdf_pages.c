@@ -94,23 +94,12 @@ static void write_text(struct reader *const reader, struct bh_str text)
     }
 }
 
-static struct bh_str trim(struct bh_str text)
-{
-    while (text.size > 0 && tome_is_blank(text.data[0])) {
-        text.data++;
-        text.size--;
-    }
-    while (text.size > 0 && tome_is_blank(text.data[text.size - 1]))
-        text.size--;
-    return text;
-}
-
 /* Writes the page that has waited longest. */
 static void write_page(struct reader *const reader)
 {
     struct page *const page = &reader->waiting[0];
     const size_t index = reader->edge_count - reader->waiting_count;
-    const struct bh_str text = trim(
+    const struct bh_str text = tome_trim(
         tome_head_strip(bh_buf_peek(&page->text), reader->edges, reader->edge_count, index));
     /* A paragraph goes on from page to page when the new page begins with a small letter. */
     if (text.size > 0 && !tome_begins_small(text))
@@ -139,7 +128,7 @@ static void write_waiting(struct reader *const reader)
 static int end_page(struct reader *const reader)
 {
     if (reader->continued) {
-        write_text(reader, trim(bh_buf_peek(&reader->text)));
+        write_text(reader, tome_trim(bh_buf_peek(&reader->text)));
     } else {
         struct page *const page = &reader->waiting[reader->waiting_count++];
         bh_buf_clear(&page->text);
@@ -191,7 +180,7 @@ static int read_pages(struct reader *const reader, struct tome_lines *const line
     }
     if (result < 0)
         return result;
-    if (trim(bh_buf_peek(&reader->text)).size > 0) {
+    if (tome_trim(bh_buf_peek(&reader->text)).size > 0) {
         const int error = end_page(reader);
         if (error)
             return error;

@@ -6,22 +6,11 @@
 
 #define HEAD_BYTES_MAX 160u
 
-static struct bh_str trim(struct bh_str line)
-{
-    while (line.size > 0 && tome_is_blank(line.data[0])) {
-        line.data++;
-        line.size--;
-    }
-    while (line.size > 0 && tome_is_blank(line.data[line.size - 1]))
-        line.size--;
-    return line;
-}
-
 /* The first and the last line that is not blank, taken off *text; empty when there is none. */
 static struct bh_str take_top(struct bh_str *const text)
 {
     while (text->size > 0) {
-        const struct bh_str line = trim(bh_str_split(text, '\n'));
+        const struct bh_str line = tome_trim(bh_str_split(text, '\n'));
         if (line.size > 0)
             return line;
     }
@@ -33,7 +22,7 @@ static struct bh_str take_bottom(struct bh_str *const text)
     while (text->size > 0) {
         const char *const feed = memrchr(text->data, '\n', text->size);
         const size_t begin = feed ? (size_t)(feed - text->data) + 1 : 0;
-        const struct bh_str line = trim(
+        const struct bh_str line = tome_trim(
             (struct bh_str){ .data = text->data + begin, .size = text->size - begin });
         text->size = feed ? begin - 1 : 0;
         if (line.size > 0)

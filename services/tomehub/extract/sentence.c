@@ -55,6 +55,17 @@ size_t tome_word_end(const struct bh_str text, const size_t begin)
     return text.size;
 }
 
+struct bh_str tome_trim(struct bh_str text)
+{
+    while (text.size > 0 && tome_is_blank(text.data[0])) {
+        text.data++;
+        text.size--;
+    }
+    while (text.size > 0 && tome_is_blank(text.data[text.size - 1]))
+        text.size--;
+    return text;
+}
+
 size_t tome_blanks_end(const struct bh_str text, const size_t begin)
 {
     size_t at = begin;

@@ -18,6 +18,9 @@ static inline bool tome_is_blank(const char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
+/* Without the blanks at both ends. */
+struct bh_str tome_trim(struct bh_str text);
+
 /* End of the word that begins at `begin` (< text.size). */
 size_t tome_word_end(struct bh_str text, size_t begin);
 

@@ -7,7 +7,7 @@
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/metrics.h"
 #include "ingest/assembly.h"
-#include "ingest/event.h"
+#include "event.h"
 #include "ingest/ingest.h"
 #include "ingest/instance.h"
 #include "ingest/writer.h"

@@ -6,7 +6,7 @@
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/loop/worker.h"
-#include "ingest/event.h"
+#include "event.h"
 #include "library/index.h"
 #include "tomehub_sql.h"
 

@@ -22,16 +22,6 @@ struct transfer {
     struct bh_error *reterr;
 };
 
-static int read_rows(struct bh_db_transaction *const transaction,
-                     const struct bh_statement *const statement,
-                     const struct bh_db_value *const parameters, const size_t count,
-                     struct bh_arena *const arena, struct bh_db_rows *const ret_rows,
-                     struct bh_error *const reterr)
-{
-    return bh_db_transaction_query(transaction, statement, parameters, count, arena, ret_rows,
-                                   reterr);
-}
-
 /* All rows of a result, as they are, through a statement that takes the same columns. */
 static int put_rows(const struct transfer *const transfer,
                     const struct bh_statement *const statement, const struct bh_db_rows *const rows)
@@ -48,8 +38,8 @@ static int count(struct bh_db_transaction *const transaction, struct bh_arena *c
                  struct tome_transfer_counts *const ret_counts, struct bh_error *const reterr)
 {
     struct bh_db_rows rows;
-    const int result = read_rows(transaction, &TOME_SQL_TRANSFER_COUNTS, NULL, 0, arena, &rows,
-                                 reterr);
+    const int result = bh_db_transaction_query(transaction, &TOME_SQL_TRANSFER_COUNTS, NULL, 0,
+                                               arena, &rows, reterr);
     if (result == 0)
         *ret_counts = (struct tome_transfer_counts){ .books = bh_db_int_at(&rows, 0, 0),
                                                      .chapters = bh_db_int_at(&rows, 0, 1),
@@ -69,8 +59,8 @@ static bool are_equal(const struct tome_transfer_counts *const a,
 static int check_empty(const struct transfer *const transfer)
 {
     struct bh_db_rows rows;
-    const int result = read_rows(transfer->target, &TOME_SQL_TRANSFER_IS_EMPTY, NULL, 0,
-                                 transfer->arena, &rows, transfer->reterr);
+    const int result = bh_db_transaction_query(transfer->target, &TOME_SQL_TRANSFER_IS_EMPTY, NULL,
+                                               0, transfer->arena, &rows, transfer->reterr);
     if (result != 0)
         return result;
     return bh_db_int_at(&rows, 0, 0) != 0
@@ -126,8 +116,9 @@ static int transfer_chunks(struct transfer *const transfer, const int64_t book_i
                                              bh_db_int(CHUNKS_AT_ONCE) };
         struct bh_db_rows rows;
         bh_arena_reset(transfer->batch_arena);
-        int result = read_rows(transfer->source, &TOME_SQL_TRANSFER_CHUNKS, range,
-                               BH_COUNT_OF(range), transfer->batch_arena, &rows, transfer->reterr);
+        int result = bh_db_transaction_query(transfer->source, &TOME_SQL_TRANSFER_CHUNKS, range,
+                                             BH_COUNT_OF(range), transfer->batch_arena, &rows,
+                                             transfer->reterr);
         if (result == 0)
             result = put_rows(transfer, &TOME_SQL_CHUNK_INSERT, &rows);
         if (result == 0 && rows.row_count > 0)
@@ -154,8 +145,8 @@ static int transfer_parts(const struct transfer *const transfer, const int64_t b
     for (size_t i = 0; i < BH_COUNT_OF(parts) && result == 0; i++) {
         struct bh_db_rows rows;
         bh_arena_reset(transfer->batch_arena);
-        result = read_rows(transfer->source, parts[i].read, &book, 1, transfer->batch_arena, &rows,
-                           transfer->reterr);
+        result = bh_db_transaction_query(transfer->source, parts[i].read, &book, 1,
+                                         transfer->batch_arena, &rows, transfer->reterr);
         if (result == 0)
             result = put_rows(transfer, parts[i].put, &rows);
     }
@@ -169,8 +160,9 @@ static int transfer_book(struct transfer *const transfer, int64_t *const after,
     const struct bh_db_value parameters[] = { bh_db_int(*after), bh_db_int(1) };
     struct bh_db_rows rows;
     bh_arena_reset(transfer->arena);
-    int result = read_rows(transfer->source, &TOME_SQL_TRANSFER_BOOKS, parameters,
-                           BH_COUNT_OF(parameters), transfer->arena, &rows, transfer->reterr);
+    int result = bh_db_transaction_query(transfer->source, &TOME_SQL_TRANSFER_BOOKS, parameters,
+                                         BH_COUNT_OF(parameters), transfer->arena, &rows,
+                                         transfer->reterr);
     *ret_done = result == 0 && rows.row_count == 0;
     if (result != 0 || *ret_done)
         return result;
@@ -197,8 +189,8 @@ static int transfer_book(struct transfer *const transfer, int64_t *const after,
 static int transfer_owners(const struct transfer *const transfer)
 {
     struct bh_db_rows rows;
-    const int result = read_rows(transfer->source, &TOME_SQL_TRANSFER_OWNERS, NULL, 0,
-                                 transfer->arena, &rows, transfer->reterr);
+    const int result = bh_db_transaction_query(transfer->source, &TOME_SQL_TRANSFER_OWNERS, NULL, 0,
+                                               transfer->arena, &rows, transfer->reterr);
     return result != 0 ? result : put_rows(transfer, &TOME_SQL_OWNER_PUT, &rows);
 }
 
@@ -219,13 +211,13 @@ static int transfer_keys(const struct transfer *const transfer)
 static int transfer_last_book(const struct transfer *const transfer)
 {
     struct bh_db_rows rows, ignored;
-    const int result = read_rows(transfer->source, &TOME_SQL_TRANSFER_LAST_BOOK, NULL, 0,
-                                 transfer->arena, &rows, transfer->reterr);
+    const int result = bh_db_transaction_query(transfer->source, &TOME_SQL_TRANSFER_LAST_BOOK, NULL,
+                                               0, transfer->arena, &rows, transfer->reterr);
     if (result != 0 || rows.row_count == 0)
         return result;
     const struct bh_db_value last = *bh_db_at(&rows, 0, 0);
-    return read_rows(transfer->target, &TOME_SQL_BOOK_IDS_FROM, &last, 1, transfer->arena, &ignored,
-                     transfer->reterr);
+    return bh_db_transaction_query(transfer->target, &TOME_SQL_BOOK_IDS_FROM, &last, 1,
+                                   transfer->arena, &ignored, transfer->reterr);
 }
 
 static int transfer_all(struct transfer *const transfer)
@@ -245,8 +237,8 @@ static int transfer_all(struct transfer *const transfer)
     if (result == 0)
         result = transfer_last_book(transfer);
     if (result == 0)
-        result = read_rows(transfer->target, &TOME_SQL_INDEX_STATE_SET, &version, 1,
-                           transfer->arena, &ignored, transfer->reterr);
+        result = bh_db_transaction_query(transfer->target, &TOME_SQL_INDEX_STATE_SET, &version, 1,
+                                         transfer->arena, &ignored, transfer->reterr);
     return result == 0 ? check_arrived(transfer) : result;
 }
 

@@ -212,12 +212,3 @@ void bh_pool_stats(struct bh_pool *const pool, struct bh_pool_stats *const ret_s
     pthread_mutex_unlock(&pool->shared.mutex);
     set_totals(ret_stats, totals);
 }
-
-double bh_pool_reuse_ratio(const struct bh_pool_stats *const stats)
-{
-    if (stats->granted == 0)
-        return 1.0;
-    if (stats->connected >= stats->granted)
-        return 0.0;
-    return 1.0 - (double)stats->connected / (double)stats->granted;
-}

@@ -109,7 +109,7 @@ struct bh_pool_stats {
 
     /* Since the pool was made. */
     uint64_t granted;   /* leases */
-    uint64_t connected; /* connections made; reuse ratio = 1 - connected / granted */
+    uint64_t connected; /* connections made; see bh_db_reuse_ratio */
     uint64_t recycled;  /* of those closed: by lifetime */
     uint64_t waited;    /* granted, but not at once */
     uint64_t timed_out; /* acquire time-out or the caller's deadline */
@@ -123,6 +123,3 @@ struct bh_pool_stats {
 
 /* Sums over shards; may be torn between fields while loops run. Any thread. */
 void bh_pool_stats(struct bh_pool *pool, struct bh_pool_stats *ret_stats);
-
-/* 0.0–1.0; 1.0 before the first lease. */
-double bh_pool_reuse_ratio(const struct bh_pool_stats *stats);

@@ -194,10 +194,8 @@ static bool is_above_size(const struct bh_pool_shard *const shard)
         return false;
     const unsigned limit = maximum + bh_pool_load(&pool->overflow);
     const unsigned staying = used - bh_pool_load(&pool->closing);
-    const bool has_high = !bh_list_is_empty(&shard->lines[BH_POOL_LANE_EXCLUSIVE][BH_POOL_HIGH]) ||
-                          !bh_list_is_empty(&shard->lines[BH_POOL_LANE_SHARED][BH_POOL_HIGH]);
     return staying > limit || (staying > maximum && bh_pool_load(&shard->waiting) == 0) ||
-           (staying + pool->options.reserve > limit && !has_high);
+           (staying + pool->options.reserve > limit && !bh_pool_has_high(shard));
 }
 
 /* Whether an idle connection may stay; else *ret_why gets the reason to end it. */

@@ -102,12 +102,6 @@ static unsigned above(const unsigned one, const unsigned other)
     return one > other ? one - other : 0;
 }
 
-static bool has_high(const struct bh_pool_shard *const shard)
-{
-    return !bh_list_is_empty(&shard->lines[BH_POOL_LANE_EXCLUSIVE][BH_POOL_HIGH]) ||
-           !bh_list_is_empty(&shard->lines[BH_POOL_LANE_SHARED][BH_POOL_HIGH]);
-}
-
 /* As many as the minimum and the waiting need. */
 static unsigned missing_of(struct bh_pool_shard *const shard, const unsigned urgent)
 {
@@ -126,7 +120,8 @@ static void make_connections(struct bh_pool_shard *const shard, const unsigned d
     for (unsigned made = 0; made < missing; made++) {
         uint64_t limit_us = 0;
         uint64_t retry_us = BH_NEVER_US;
-        if (!bh_pool_budget_claim(shard, made < urgent, has_high(shard), &limit_us, &retry_us)) {
+        if (!bh_pool_budget_claim(shard, made < urgent, bh_pool_has_high(shard), &limit_us,
+                                  &retry_us)) {
             bh_pool_wakeup(shard, retry_us);
             return;
         }

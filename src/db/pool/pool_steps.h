@@ -16,6 +16,12 @@ static inline void bh_pool_average(uint64_t *const value_us, const uint64_t samp
     *value_us = *value_us ? (7 * *value_us + sample_us) / 8 : sample_us;
 }
 
+static inline bool bh_pool_has_high(const struct bh_pool_shard *const shard)
+{
+    return !bh_list_is_empty(&shard->lines[BH_POOL_LANE_EXCLUSIVE][BH_POOL_HIGH]) ||
+           !bh_list_is_empty(&shard->lines[BH_POOL_LANE_SHARED][BH_POOL_HIGH]);
+}
+
 /* ---- pool_connection.c: a connection's states ---- */
 
 /* The shard's time, brought up to `now_us`. */

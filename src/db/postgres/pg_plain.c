@@ -252,9 +252,5 @@ int bh_pg_plain_script(struct bh_pg_connection *const connection, const char *co
                             "%s: it runs in a transaction already; remove its BEGIN, COMMIT or "
                             "ROLLBACK",
                             name);
-    int code = begin(connection, name, reterr);
-    if (code)
-        return code;
-    code = run_text(connection, name, text, reterr);
-    return end(connection, name, code, reterr);
+    return bh_pg_plain_run(connection, name, &text, 1, reterr);
 }

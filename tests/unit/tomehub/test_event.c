@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "in_fiber.h"
-#include "ingest/event.h"
+#include "event.h"
 
 #define ROUNDS 500
 

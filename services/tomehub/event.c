@@ -1,6 +1,6 @@
 /* A waiter stands on its fiber's stack. Once a wake was posted to its loop, the fiber stays until
  * it has come, so the posted task never outlives the stack. */
-#include "ingest/event.h"
+#include "event.h"
 
 #include "bulkhead/base/assert.h"
 
