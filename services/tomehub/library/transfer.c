@@ -198,13 +198,14 @@ static int transfer_owners(const struct transfer *const transfer)
 static int transfer_keys(const struct transfer *const transfer)
 {
     struct bh_db_rows rows, ignored;
-    int result = read_rows(transfer->source, &TOME_SQL_TRANSFER_KEYS, NULL, 0, transfer->arena,
-                           &rows, transfer->reterr);
+    int result = bh_db_transaction_query(transfer->source, &TOME_SQL_TRANSFER_KEYS, NULL, 0,
+                                         transfer->arena, &rows, transfer->reterr);
     if (result == 0)
         result = put_rows(transfer, &TOME_SQL_KEY_PUT, &rows);
-    return result != 0 ? result
-                       : read_rows(transfer->target, &TOME_SQL_KEY_CHANGES_CATCH_UP, NULL, 0,
-                                   transfer->arena, &ignored, transfer->reterr);
+    return result != 0
+               ? result
+               : bh_db_transaction_query(transfer->target, &TOME_SQL_KEY_CHANGES_CATCH_UP, NULL, 0,
+                                         transfer->arena, &ignored, transfer->reterr);
 }
 
 /* Ids that were given are not given again, also of books that are gone. */

@@ -125,6 +125,8 @@ static void take_error(struct bh_pg_connection *const connection,
     const int code = bh_pg_error_result(
         result, request->statement ? request->statement->name : "query", &error);
     request->has_failed = true;
+    if (connection->lost.code && error.sqlstate[0] == '\0')
+        return; /* libpq's word for what the server has said better, as a notice */
     const bool is_stale = bh_pg_error_is_stale(result);
     if (is_stale || (request->prepares && request->commands == request->before))
         forget_preparation(connection, request);
@@ -253,7 +255,9 @@ static void on_event(uv_poll_t *const handle, const int status, const int events
 {
     struct bh_pg_connection *const connection = handle->data;
     bh_magic_check(connection, CONNECTION_MAGIC);
-    if (status < 0 || ((events & UV_READABLE) && !PQconsumeInput(connection->pg))) {
+    /* A reset comes as a status alone; what the server had sent before is still to be read. */
+    const bool is_to_read = status < 0 || (events & UV_READABLE);
+    if ((is_to_read && !PQconsumeInput(connection->pg)) || status < 0) {
         has_hung_up(connection);
         return;
     }
