@@ -6,14 +6,15 @@
  * Each client asks one thing after the other, each with a deadline of 2 s, and checks that the
  * answer is its own, and that it reads what it wrote; some leave before the answer comes. Every
  * 20 ms a line of `key=value` words tells what has come of all so far: `ok`, `wrong` (must stay 0),
- * `canceled`, `written` (rows the database has acknowledged), and a count for each error. A line on
- * standard input ends it.
+ * `canceled`, `written` (rows the database has acknowledged), `clock_s` (what time it believes it is), and a
+ * count for each error. A line on standard input ends it.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bulkhead/base/thread.h"
@@ -226,10 +227,11 @@ static void report(void)
     const unsigned long long connected = read.connected + write.connected;
     const unsigned long long granted = read.granted + write.granted;
     printf("ok=%lld wrong=%lld canceled=%lld written=%lld longest_us=%lld connections=%u "
-           "connected=%llu granted=%llu waiting=%u",
+           "connected=%llu granted=%llu waiting=%u clock_s=%lld",
            atomic_load(&load.ok), atomic_load(&load.wrong), atomic_load(&load.canceled),
            atomic_load(&load.written), atomic_exchange(&load.longest_us, 0),
-           read.total + write.total, connected, granted, read.waiting + write.waiting);
+           read.total + write.total, connected, granted, read.waiting + write.waiting,
+           (long long)time(NULL));
     for (int code = 1; code < CODES; code++) {
         const long long times = atomic_load(&load.failed[code]);
         if (times)

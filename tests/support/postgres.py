@@ -150,6 +150,11 @@ class Postgres:
         subprocess.run(command, check=True, preexec_fn=self.become)
         return copy
 
+    def promote(self) -> None:
+        """Makes a replica the primary; returns once it is."""
+        command: Command = [program("pg_ctl"), "promote", "-D", self.data, "-s"]
+        subprocess.run(command, check=True, preexec_fn=self.become)
+
     def require_password(self, role: str) -> None:
         """From now on this role has to tell one."""
         path = self.data / "pg_hba.conf"

@@ -6,6 +6,7 @@ import selectors
 import socket
 import threading
 import time
+from collections import deque
 from types import TracebackType
 
 CHUNK = 65536
@@ -15,12 +16,14 @@ class TcpProxy:
     """Forwards connections to a port of 127.0.0.1 and remembers when each came.
 
     `black_hole(True)` keeps all connections open and forwards nothing more in either direction;
-    what comes meanwhile stays unread. `drop()` resets them all.
+    what comes meanwhile stays unread. `drop()` resets them all. `delay_s`: how long each byte is
+    on its way, in either direction.
     """
 
     def __init__(self, target_port: int) -> None:
         self.target_port = target_port
         self.connected_at: list[float] = []
+        self.delay_s = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
         self._hole = threading.Event()
@@ -90,17 +93,23 @@ class TcpProxy:
 
     def _copy(self, selector: selectors.BaseSelector) -> None:
         """Until either side is done."""
+        late: deque[tuple[float, socket.socket, bytes]] = deque()  # when it is due, oldest first
         while not self._ending.is_set():
             if self._hole.is_set():
                 time.sleep(0.01)
                 continue
-            for key, _ in selector.select(0.05):
-                source = key.fileobj
-                assert isinstance(source, socket.socket)
-                try:
+            wait_s = max(0.0, late[0][0] - time.monotonic()) if late else 0.05
+            ready = selector.select(min(wait_s, 0.05))
+            try:
+                for key, _ in ready:
+                    source = key.fileobj
+                    assert isinstance(source, socket.socket)
                     data = source.recv(CHUNK)
                     if not data:
                         return
-                    key.data.sendall(data)
-                except OSError:
-                    return
+                    late.append((time.monotonic() + self.delay_s, key.data, data))
+                while late and late[0][0] <= time.monotonic():
+                    _, target, data = late.popleft()
+                    target.sendall(data)
+            except OSError:
+                return

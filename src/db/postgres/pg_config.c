@@ -54,7 +54,7 @@ static const char *value_of(const struct bh_pg_config *const config, const char 
 static bool is_forced(const char *const keyword)
 {
     static const char *const forced[] = { "options", "client_encoding", "connect_timeout",
-                                          "replication" };
+                                          "replication", "target_session_attrs" };
     for (size_t i = 0; i < BH_COUNT_OF(forced); i++) {
         if (strcmp(forced[i], keyword) == 0)
             return true;
@@ -82,6 +82,18 @@ static int add_session(struct bh_pg_config *const config, const char *const from
     return add(config, "options", text);
 }
 
+/* Which of several hosts will do; after a failover, whether this one still does. What writes needs
+ * the primary whatever the URL says. What reads is a read-only session by our own doing, which
+ * libpq would take for a server that refuses writes. */
+static const char *session_of(const struct bh_pg_config *const config, const char *const from_url,
+                              const char *const wanted)
+{
+    const bool is_write = config->lane == BH_DB_WRITE;
+    if (!from_url || (is_write && strcmp(from_url, "primary") != 0))
+        return wanted;
+    return !is_write && strcmp(from_url, "read-write") == 0 ? "primary" : from_url;
+}
+
 static int add_ours(struct bh_pg_config *const config, const char *const options_from_url)
 {
     char seconds[16];
@@ -97,15 +109,13 @@ static int add_ours(struct bh_pg_config *const config, const char *const options
         if (!value_of(config, defaults[i][0]))
             result = add(config, defaults[i][0], defaults[i][1]);
     }
-    /* Of several hosts, or after a failover, writes go to the one that takes them. */
-    if (!result && config->lane == BH_DB_WRITE && !value_of(config, "target_session_attrs"))
-        result = add(config, "target_session_attrs", "read-write");
     return result;
 }
 
-static int add_all(struct bh_pg_config *const config, const PQconninfoOption *const parsed)
+static int add_all(struct bh_pg_config *const config, const char *const session,
+                   const PQconninfoOption *const parsed)
 {
-    const char *options_from_url = NULL;
+    const char *options_from_url = NULL, *session_from_url = NULL;
     size_t given = 0;
     for (const PQconninfoOption *option = parsed; option->keyword; option++)
         given += option->val != NULL;
@@ -117,9 +127,13 @@ static int add_all(struct bh_pg_config *const config, const PQconninfoOption *co
     for (const PQconninfoOption *option = parsed; !result && option->keyword; option++) {
         if (option->val && strcmp(option->keyword, "options") == 0)
             options_from_url = option->val;
+        if (option->val && strcmp(option->keyword, "target_session_attrs") == 0)
+            session_from_url = option->val;
         if (option->val && !is_forced(option->keyword))
             result = add(config, option->keyword, option->val);
     }
+    if (!result)
+        result = add(config, "target_session_attrs", session_of(config, session_from_url, session));
     return result ? result : add_ours(config, options_from_url);
 }
 
@@ -148,8 +162,8 @@ static int malformed(const char *const message, struct bh_error *const reterr)
 }
 
 int bh_pg_config_init(struct bh_pg_config *const config, const enum bh_db_lane lane,
-                      const char *const url, const struct bh_db_options *const options,
-                      struct bh_error *const reterr)
+                      const char *const session, const char *const url,
+                      const struct bh_db_options *const options, struct bh_error *const reterr)
 {
     *config = (struct bh_pg_config){ .lane = lane, .options = options };
     char *message = NULL;
@@ -159,7 +173,7 @@ int bh_pg_config_init(struct bh_pg_config *const config, const enum bh_db_lane l
         PQfreemem(message);
         return result;
     }
-    const int result = add_all(config, parsed);
+    const int result = add_all(config, session, parsed);
     PQconninfoFree(parsed);
     if (result) {
         bh_pg_config_fini(config);

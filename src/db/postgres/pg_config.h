@@ -31,10 +31,12 @@ struct bh_pg_config {
     atomic_uint *versions; /* of the statements' preparations, by index; shared by the pools */
 };
 
-/* Reads the URL and adds what this runtime wants. BH_EINVAL: the URL is malformed; the message
- * shows nothing of it that could be a secret. */
-int bh_pg_config_init(struct bh_pg_config *config, enum bh_db_lane lane, const char *url,
-                      const struct bh_db_options *options, struct bh_error *reterr) BH_MUST_CHECK;
+/* Reads the URL and adds what this runtime wants. `session`: target_session_attrs, where the URL
+ * has none that suits the lane. BH_EINVAL: the URL is malformed; the message shows nothing of it
+ * that could be a secret. */
+int bh_pg_config_init(struct bh_pg_config *config, enum bh_db_lane lane, const char *session,
+                      const char *url, const struct bh_db_options *options,
+                      struct bh_error *reterr) BH_MUST_CHECK;
 void bh_pg_config_fini(struct bh_pg_config *config);
 
 /* Makes one connection, non-blocking and in pipeline mode. Blocks for the connect time-out at most

@@ -179,11 +179,15 @@ static int make_configs(struct bh_pg_database *const database, struct bh_error *
     const char *const urls[BH_PG_POOLS] = { [BH_PG_READ] = database->options.url,
                                             [BH_PG_WRITE] = database->options.url,
                                             [BH_PG_REPLICA] = database->postgres.read_url };
+    /* A read that another host answered might miss what was just written. */
+    static const char *const sessions[BH_PG_POOLS] = {
+        [BH_PG_READ] = "primary", [BH_PG_WRITE] = "read-write", [BH_PG_REPLICA] = "prefer-standby"
+    };
     int code = 0;
     for (int which = 0; !code && which < BH_PG_POOLS && urls[which]; which++) {
         const enum bh_db_lane lane = which == BH_PG_WRITE ? BH_DB_WRITE : BH_DB_READ;
-        code = bh_pg_config_init(&database->configs[which], lane, urls[which], &database->options,
-                                 reterr);
+        code = bh_pg_config_init(&database->configs[which], lane, sessions[which], urls[which],
+                                 &database->options, reterr);
         database->shards.configs[which] = &database->configs[which];
     }
     /* Of several, each would have to be watched. */

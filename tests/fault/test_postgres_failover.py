@@ -1,0 +1,100 @@
+"""Another server takes over: a real streaming replica, promoted or not, under load (db_load)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from support.postgres import Postgres
+from support.postgres_load import Load
+
+RECOVERY_S = 1.0
+CONNECTS_A_SECOND = 10
+CONNECTED = re.compile(r"^(\S+ \S+) \S+ \[\d+\] LOG:  connection received", re.MULTILINE)
+
+
+def hosts_url(servers: list[Postgres], parameters: str = "") -> str:
+    hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    return f"postgresql://postgres@{hosts}/load{parameters}"
+
+
+def connects(server: Postgres) -> list[float]:
+    """When each connection came, by the server's own log."""
+    texts = CONNECTED.findall(server.log())
+    return [datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").timestamp() for text in texts]
+
+
+def most_in_a_second(times: list[float]) -> int:
+    return max((sum(begin <= at < begin + 1 for at in times) for begin in times), default=0)
+
+
+def test_promotion(
+    postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], slow: float
+) -> None:
+    """The primary dies; the service writes to the replica within a second of its promotion."""
+    replica.stop()
+    replica.start(log_connections="on")
+    # So that what was acknowledged must be there.
+    postgres.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    postgres.sql("SELECT pg_reload_conf()")
+    load = start_load(hosts_url([postgres, replica], "?target_session_attrs=read-write"))
+    load.wait_for("written", 50)
+    before = len(connects(replica))
+    postgres.kill()
+    time.sleep(3)  # how often is it tried?
+    tries = connects(replica)[before:]
+    assert tries and most_in_a_second(tries) <= CONNECTS_A_SECOND
+    replica.promote()
+    promoted_at = time.monotonic()
+    assert load.wait_for("written", 1) - promoted_at <= RECOVERY_S * slow
+    load.wait_for("written", 50)
+    load.wait_for_ok(500)
+    last = load.finish()
+    assert last["written"] <= int(replica.sql("SELECT count(*) FROM written", "load"))
+
+
+def test_the_primary_comes_back(
+    postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], slow: float
+) -> None:
+    """Without being told so, nobody reads from a replica what was not written there yet."""
+    load = start_load(hosts_url([replica, postgres]))
+    postgres.kill()
+    load.wait_for("BH_EUNAVAILABLE", 1)
+    postgres.start()
+    up_at = time.monotonic()
+    assert load.wait_for("written", 1) - up_at <= RECOVERY_S * slow
+    load.wait_for_ok(500)
+    last = load.finish()
+    assert last["written"] <= int(postgres.sql("SELECT count(*) FROM written", "load"))
+
+
+def test_told_to_be_read_only(
+    postgres: Postgres, load_url: str, start_load: Callable[..., Load]
+) -> None:
+    """25006: a writer's connection may be to a server that is the primary no more. All are made
+    anew until one takes the write; reads do not notice."""
+    load = start_load(load_url)
+    postgres.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE 'not here' USING ERRCODE = '25006'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON written EXECUTE FUNCTION refuse()",
+        "load",
+    )
+    load.wait_for("BH_EACCESS", 10)
+    old = writers(postgres)
+    load.wait_for("BH_EACCESS", 10)
+    load.wait_for_ok(500)
+    postgres.sql("DROP TRIGGER refuse ON written", "load")
+    load.wait_for("written", 50)
+    assert not old & writers(postgres)
+    load.finish({"BH_EACCESS"})
+
+
+def writers(postgres: Postgres) -> set[str]:
+    """The processes of the server that have written."""
+    rows = postgres.sql(
+        "SELECT pid FROM pg_stat_activity WHERE datname = 'load' AND query LIKE 'INSERT%'"
+    )
+    return set(rows.split())
