@@ -6,8 +6,8 @@
  * Each client asks one thing after the other, each with a deadline of 2 s, and checks that the
  * answer is its own, and that it reads what it wrote; some leave before the answer comes. Every
  * 20 ms a line of `key=value` words tells what has come of all so far: `ok`, `wrong` (must stay 0),
- * `canceled`, `written` (rows the database has acknowledged), `clock_s` (what time it believes it is), and a
- * count for each error. A line on standard input ends it.
+ * `canceled`, `written` (rows the database has acknowledged), `clock_s` (the time of day as it
+ * sees it), and a count for each error. A line on standard input ends it.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -5,9 +5,9 @@
  *
  * USERS in all take a transaction ROUNDS times, one after the other without a pause, ask the
  * database for a number of their own and check that they get it. Each draws a ticket of its loop
- * before it asks for the connection: connections must come in the order of tickets. One line of
- * `key=value` words tells the outcome: `failed`, `wrong` and `overtaken` must be 0; `p99_wait_us` is
- * of the wait for a connection, `connections` the most there ever were.
+ * before it asks for the connection: connections must come in the order of tickets. A line of
+ * `key=value` words tells the outcome: `failed`, `wrong` and `overtaken` must be 0; `p99_wait_us`
+ * is of the wait for a connection, `connections` the most there ever were.
  */
 #include <pthread.h>
 #include <stdatomic.h>

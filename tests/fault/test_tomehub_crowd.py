@@ -70,7 +70,7 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(start_tomehub: Callable[..., Server], postgres: Postgres) -> Crowd:
+def crowd(postgres: Postgres, start_tomehub: Callable[..., Server]) -> Crowd:
     server = start_tomehub(
         DATABASE_URL=postgres.url(), DB_POOL_MAX=CONNECTIONS, DB_POOL_TIMEOUT="60s"
     )

@@ -188,9 +188,11 @@ int bh_pg_config_init(struct bh_pg_config *const config, const enum bh_db_lane l
 void bh_pg_config_fini(struct bh_pg_config *const config)
 {
     for (size_t i = 0; i < config->parameter_count; i++) {
+        char *const value = config->values[i];
+        bh_assert(value);
+        explicit_bzero(value, strlen(value));
+        free(value);
         free(config->keywords[i]);
-        explicit_bzero(config->values[i], strlen(config->values[i]));
-        free(config->values[i]);
     }
     free(config->keywords);
     free(config->values);
