@@ -11,7 +11,7 @@
 #define LONG_US (UINT64_C(3600) * BH_SECOND_US)
 
 static const struct bh_route_policy search = { .name = "search" };
-static const struct bh_route_policy stream = { .name = "stream" };
+static const struct bh_route_policy stream = { .name = "stream", .is_stream = true };
 static const struct bh_route_policy ingest = { .name = "ingest" };
 static const struct bh_route_policy operators = { .name = "operator", .is_exempt = true };
 
@@ -84,6 +84,10 @@ static struct bh_route routes[] = {
     { .method = "GET",
       .pattern = "/api/health/ready",
       .handler = tome_handle_ready,
+      .policy = &operators },
+    { .method = "GET",
+      .pattern = "/api/health/streams",
+      .handler = tome_handle_health_streams,
       .policy = &operators },
     { .method = "GET",
       .pattern = "/api/health/database",

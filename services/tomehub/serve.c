@@ -5,6 +5,7 @@
 #include <linux/limits.h>
 
 #include "bulkhead/base/metrics.h"
+#include "bulkhead/overload/stream_gate.h"
 #include "bulkhead/runtime/lifecycle.h"
 #include "handlers/health.h"
 #include "open.h"
@@ -39,6 +40,23 @@ static int check_host(const struct tome_settings *const settings, struct bh_erro
                               "authentication: use 127.0.0.1, ::1 or localhost, and a proxy that "
                               "authenticates in front of it",
                               settings->host);
+}
+
+/* The guard and what its steps need. */
+static int create_guard(struct tome_service *const service, struct bh_error *const reterr)
+{
+    const struct tome_settings *const settings = service->settings;
+    const struct bh_stream_gate_options streams = {
+        .maximum = (unsigned)settings->max_concurrent_streams,
+        .waiters_maximum = (unsigned)settings->max_concurrent_streams,
+        .wait_us = settings->stream_wait_us,
+    };
+    int result = bh_stream_gate_create(&streams, &service->stream_gate, reterr);
+    if (result == 0)
+        result = bh_guard_create(&service->guard, reterr);
+    if (result == 0)
+        bh_guard_set_stream_gate(service->guard, service->stream_gate);
+    return result;
 }
 
 static struct bh_lifecycle_options options_of(const struct tome_settings *const settings,
@@ -111,7 +129,7 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
     if (result == 0)
-        result = bh_guard_create(&service.guard, reterr);
+        result = create_guard(&service, reterr);
     if (result == 0)
         result = tome_routes_create(settings, &router, reterr);
     if (result == 0) {
@@ -122,6 +140,7 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
     }
     bh_router_destroy(router);
     bh_guard_destroy(service.guard);
+    bh_stream_gate_destroy(service.stream_gate);
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);
     tome_searcher_destroy(service.searcher);

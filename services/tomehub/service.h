@@ -16,6 +16,7 @@ struct tome_service {
     struct tome_ingest *ingest;
     struct bh_health *health;
     struct bh_guard *guard;
+    struct bh_stream_gate *stream_gate;
 };
 
 static inline const struct tome_service *tome_service_of(const struct bh_request *const request)

@@ -45,6 +45,9 @@ struct tome_settings {
     int64_t http_body_rate;
     int64_t http_connections_max;
 
+    int64_t max_concurrent_streams;
+    uint64_t stream_wait_us;
+
     uint64_t shutdown_delay_us;
     uint64_t shutdown_timeout_us;
 };

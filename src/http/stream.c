@@ -73,10 +73,11 @@ static void flush_later(struct bh_request *const request)
     bh_http_flush_soon(http);
 }
 
-static int wait_for_client(struct bh_request *const request)
+/* Until at most `most` bytes wait. */
+static int wait_for_client(struct bh_request *const request, const size_t most)
 {
     struct bh_connection *const connection = request->connection;
-    while (bh_transport_waiting(&connection->transport) > WAITING_MAX) {
+    while (bh_transport_waiting(&connection->transport) > most) {
         connection->is_writer_waiting = true;
         const int result = bh_fiber_park();
         connection->is_writer_waiting = false;
@@ -135,7 +136,7 @@ int bh_stream_write(struct bh_request *const request, struct bh_str data)
             data.size -= slice.size;
         }
         if (result == 0)
-            result = wait_for_client(request);
+            result = wait_for_client(request, WAITING_MAX);
         if (result < 0)
             return result;
     }
@@ -150,6 +151,14 @@ int bh_stream_end(struct bh_request *const request)
     bh_assert(request->answer.state == BH_ANSWER_STREAMING);
     request->answer.state = BH_ANSWER_DONE;
     return sends_body(request) ? flush(request, true) : 0;
+}
+
+int bh_stream_wait_sent(struct bh_request *const request)
+{
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    if (request->connection->state == BH_CONNECTION_CLOSED)
+        return BH_ECANCELED;
+    return wait_for_client(request, 0);
 }
 
 void bh_stream_abort(struct bh_request *const request)

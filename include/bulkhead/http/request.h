@@ -90,8 +90,9 @@ int bh_respond_error(struct bh_request *request, int status, const char *format,
     BH_PRINTF(3, 4);
 
 /* The fitting status for an error of a lower layer (BH_ENOTFOUND 404, BH_EINVAL 422, BH_ESYNTAX
- * 400, BH_ELIMIT 413, BH_EUNAVAILABLE, BH_ETIMEDOUT, BH_EBUSY 503 with the error's Retry-After, BH_ECONFLICT
- * and BH_EEXISTS 409, BH_EACCESS 403, BH_ENOSPACE 507, else 500), its message as the detail. */
+ * 400, BH_ELIMIT 413, BH_EUNAVAILABLE, BH_ETIMEDOUT, BH_EBUSY 503 with the error's Retry-After,
+ * BH_ECONFLICT and BH_EEXISTS 409, BH_EACCESS 403, BH_ENOSPACE 507, else 500), its message as the
+ * detail. */
 int bh_respond_failure(struct bh_request *request, const struct bh_error *error);
 
 /* A streamed answer (chunked; HTTP/1.0: until close). Parks in write while more than 256 KiB
@@ -100,5 +101,7 @@ int bh_respond_failure(struct bh_request *request, const struct bh_error *error)
 int bh_stream_begin(struct bh_request *request, int status, const char *content_type) BH_MUST_CHECK;
 int bh_stream_write(struct bh_request *request, struct bh_str data) BH_MUST_CHECK;
 int bh_stream_end(struct bh_request *request) BH_MUST_CHECK;
+/* After any answer: parks until the system has taken all of it. 0, or BH_ECANCELED as above. */
+int bh_stream_wait_sent(struct bh_request *request) BH_MUST_CHECK;
 /* Breaks the answer off so that the client sees it is incomplete. */
 void bh_stream_abort(struct bh_request *request);

@@ -14,12 +14,17 @@
 struct bh_route_policy {
     const char *name; /* of the class, for metrics and messages: "search"; a literal */
     bool is_exempt;   /* health and operator routes: never limited, never refused for load */
+    bool is_stream;   /* holds a slot of the stream gate until its last byte was sent */
 };
 
 struct bh_guard; /* opaque */
+struct bh_stream_gate;
 
 int bh_guard_create(struct bh_guard **ret_guard, struct bh_error *reterr) BH_MUST_CHECK;
 void bh_guard_destroy(struct bh_guard *guard);
+
+/* The gate of the routes that stream; borrowed, may be NULL. Before the first request. */
+void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gate);
 
 /* A bh_http_guard; `guard` is the struct bh_guard. */
 int bh_guard_run(struct bh_request *request, void *guard);

@@ -4,6 +4,7 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/runtime/database_health.h"
 #include "bulkhead/runtime/metrics_endpoint.h"
+#include "bulkhead/runtime/streams.h"
 #include "handlers/handlers.h"
 #include "service.h"
 
@@ -25,6 +26,11 @@ int tome_handle_ready(struct bh_request *const request)
 int tome_handle_health_database(struct bh_request *const request)
 {
     return bh_database_health_respond(request, tome_service_of(request)->db);
+}
+
+int tome_handle_health_streams(struct bh_request *const request)
+{
+    return bh_streams_health_respond(request, tome_service_of(request)->stream_gate);
 }
 
 int tome_handle_metrics(struct bh_request *const request)

@@ -1,0 +1,406 @@
+#include "cmocka_setup.h"
+#include "in_fiber.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "bulkhead/base/thread.h"
+#include "bulkhead/base/time.h"
+#include "bulkhead/overload/stream_gate.h"
+#include "overload/stream_line.h"
+#include "prng.h"
+
+/* ---- The line, in every interleaving ---- */
+
+#define REQUESTS 4
+#define DEPTH 8
+
+enum request_state { OUTSIDE, WAITING, HOLDING };
+
+/* What ought to be. */
+struct model {
+    unsigned maximum;
+    enum request_state states[REQUESTS];
+    unsigned order[REQUESTS]; /* who waits, the oldest first */
+    unsigned waiting, holding;
+};
+
+static struct bh_stream_slot slots[REQUESTS];
+static bool was_granted[REQUESTS];
+static uint64_t sequences;
+
+static void note_grant(struct bh_stream_slot *const slot)
+{
+    was_granted[slot - slots] = true;
+}
+
+static void model_serve(struct model *const model)
+{
+    while (model->holding < model->maximum && model->waiting > 0) {
+        model->states[model->order[0]] = HOLDING;
+        model->holding++;
+        memmove(model->order, model->order + 1, --model->waiting * sizeof(model->order[0]));
+    }
+}
+
+static void model_step(struct model *const model, const unsigned request)
+{
+    switch (model->states[request]) {
+    case OUTSIDE:
+        if (model->holding < model->maximum) {
+            model->states[request] = HOLDING;
+            model->holding++;
+        } else if (model->waiting < 2) {
+            model->states[request] = WAITING;
+            model->order[model->waiting++] = request;
+        }
+        break;
+    case WAITING:
+        for (unsigned i = 0; i < model->waiting; i++) {
+            if (model->order[i] == request)
+                memmove(model->order + i, model->order + i + 1,
+                        (model->waiting-- - i - 1) * sizeof(model->order[0]));
+        }
+        model->states[request] = OUTSIDE;
+        break;
+    case HOLDING:
+        model->states[request] = OUTSIDE;
+        model->holding--;
+        break;
+    }
+    model_serve(model);
+}
+
+/* What a request does next follows from where it is: ask, stop waiting, give back. */
+static void real_step(struct bh_stream_line *const line, const enum request_state state,
+                      const unsigned request)
+{
+    if (state == OUTSIDE) {
+        was_granted[request] = false;
+        if (bh_stream_line_ask(line, &slots[request]) == BH_STREAM_GRANTED)
+            was_granted[request] = true;
+    } else if (!bh_stream_line_withdraw(line, &slots[request])) {
+        was_granted[request] = false;
+        bh_stream_line_give_back(line);
+    }
+}
+
+static void compare(const struct bh_stream_line *const line, const struct model *const model)
+{
+    assert_int_equal(line->active, model->holding);
+    assert_int_equal(line->waiting, model->waiting);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        assert_int_equal(slots[i].is_waiting, model->states[i] == WAITING);
+        assert_int_equal(was_granted[i], model->states[i] == HOLDING);
+    }
+}
+
+/* Plays `steps` from the beginning: a digit each, a request or a new maximum. */
+static void play(const unsigned *const steps, const unsigned count)
+{
+    struct bh_stream_line line;
+    struct model model = { .maximum = 2 };
+    memset(slots, 0, sizeof(slots));
+    memset(was_granted, 0, sizeof(was_granted));
+    for (unsigned i = 0; i < REQUESTS; i++)
+        bh_list_init(&slots[i].node);
+    bh_stream_line_init(&line, 2, 2, note_grant);
+    for (unsigned i = 0; i < count; i++) {
+        if (steps[i] < REQUESTS) {
+            real_step(&line, model.states[steps[i]], steps[i]);
+            model_step(&model, steps[i]);
+        } else {
+            model.maximum = model.maximum == 2 ? 1 : 2;
+            bh_stream_line_resize(&line, model.maximum);
+            model_serve(&model);
+        }
+        compare(&line, &model);
+    }
+    sequences++;
+}
+
+static void test_every_interleaving(void **const state)
+{
+    (void)state;
+    unsigned steps[DEPTH] = { 0 };
+    sequences = 0;
+    for (;;) {
+        play(steps, DEPTH);
+        unsigned at = 0;
+        while (at < DEPTH && ++steps[at] > REQUESTS)
+            steps[at++] = 0;
+        if (at == DEPTH)
+            break;
+    }
+    assert_int_equal(sequences, 390625); /* 5 to the power of 8 */
+}
+
+/* ---- Fibers ---- */
+
+static struct bh_stream_gate *gate;
+
+static struct bh_stream_gate *create(const unsigned maximum, const unsigned waiters,
+                                     const uint64_t wait_us)
+{
+    const struct bh_stream_gate_options options = { maximum, waiters, wait_us };
+    struct bh_stream_gate *created;
+    assert_int_equal(bh_stream_gate_create(&options, &created, NULL), 0);
+    return created;
+}
+
+static struct bh_stream_gate_statistics statistics(void)
+{
+    struct bh_stream_gate_statistics statistics;
+    bh_stream_gate_statistics(gate, &statistics);
+    return statistics;
+}
+
+struct visitor {
+    struct bh_fiber *fiber;
+    uint64_t deadline_us;
+    int result;
+    bool has_entered, may_leave, has_ended;
+    unsigned rank; /* in which order they entered */
+};
+
+static unsigned entered;
+
+static void visit(void *const argument)
+{
+    struct visitor *const visitor = argument;
+    BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
+    visitor->fiber = bh_fiber_current();
+    if (visitor->deadline_us)
+        bh_fiber_set_deadline(visitor->deadline_us);
+    visitor->result = bh_stream_gate_enter(gate, &slot);
+    visitor->has_entered = visitor->result == 0;
+    visitor->rank = ++entered;
+    while (visitor->has_entered && !visitor->may_leave)
+        bh_fiber_yield();
+    visitor->has_ended = true;
+}
+
+static void spawn(struct visitor *const visitor)
+{
+    assert_int_equal(bh_fiber_spawn(bh_loop_current(), visit, visitor), 0);
+}
+
+static void let_go(struct visitor *const visitor)
+{
+    visitor->may_leave = true;
+    while (!visitor->has_ended)
+        bh_fiber_yield();
+}
+
+static void first_come_first_served(void *const argument)
+{
+    (void)argument;
+    struct visitor visitors[6] = { 0 };
+    gate = create(2, 3, 60 * BH_SECOND_US);
+    entered = 0;
+    for (unsigned i = 0; i < 6; i++)
+        spawn(&visitors[i]);
+    assert_int_equal(visitors[5].result, BH_EBUSY); /* three wait already */
+    assert_int_equal(statistics().waiting, 3);
+    for (unsigned i = 0; i < 5; i++)
+        let_go(&visitors[i]);
+    for (unsigned i = 0; i + 1 < 5; i++)
+        assert_true(visitors[i].has_entered && visitors[i].rank < visitors[i + 1].rank + 3);
+    assert_true(visitors[2].rank < visitors[3].rank && visitors[3].rank < visitors[4].rank);
+    assert_int_equal(statistics().active, 0);
+    bh_stream_gate_destroy(gate);
+}
+
+static void test_first_come_first_served(void **const state)
+{
+    (void)state;
+    in_fiber_run(first_come_first_served, NULL);
+}
+
+static void waits_end(void *const argument)
+{
+    (void)argument;
+    struct visitor holder = { 0 }, patient = { 0 }, left = { 0 }, late = { 0 };
+    gate = create(1, 10, 20 * BH_MS_US);
+    spawn(&holder);
+    spawn(&patient);
+    spawn(&left);
+    late.deadline_us = bh_time_now_us() + 5 * BH_MS_US;
+    spawn(&late);
+    bh_fiber_cancel(left.fiber);
+    while (!patient.has_ended || !left.has_ended || !late.has_ended)
+        assert_int_equal(bh_fiber_sleep(BH_MS_US), 0);
+    assert_int_equal(patient.result, BH_EBUSY);
+    assert_int_equal(left.result, BH_ECANCELED);
+    assert_int_equal(late.result, BH_ETIMEDOUT);
+    let_go(&holder);
+    assert_int_equal(statistics().active, 0);
+    bh_stream_gate_destroy(gate);
+}
+
+static void test_waits_end(void **const state)
+{
+    (void)state;
+    in_fiber_run(waits_end, NULL);
+}
+
+/* Granted and cancelled in the same turn, in both orders: the slot goes to the next. */
+static void cancel_meets_grant(void *const argument)
+{
+    const bool cancel_first = *(const bool *)argument;
+    struct visitor holder = { 0 }, canceled = { 0 }, next = { 0 };
+    gate = create(1, 10, 60 * BH_SECOND_US);
+    spawn(&holder);
+    spawn(&canceled);
+    spawn(&next);
+    if (cancel_first)
+        bh_fiber_cancel(canceled.fiber);
+    let_go(&holder);
+    if (!cancel_first)
+        bh_fiber_cancel(canceled.fiber);
+    canceled.may_leave = true;
+    while (!next.has_entered)
+        bh_fiber_yield();
+    let_go(&next);
+    assert_true(canceled.has_ended);
+    assert_int_equal(statistics().active, 0);
+    bh_stream_gate_destroy(gate);
+}
+
+static void test_cancel_meets_grant(void **const state)
+{
+    (void)state;
+    bool cancel_first = true;
+    in_fiber_run(cancel_meets_grant, &cancel_first);
+    cancel_first = false;
+    in_fiber_run(cancel_meets_grant, &cancel_first);
+}
+
+static void shrinks(void *const argument)
+{
+    (void)argument;
+    struct visitor visitors[5] = { 0 };
+    gate = create(3, 10, 60 * BH_SECOND_US);
+    for (unsigned i = 0; i < 3; i++)
+        spawn(&visitors[i]);
+    bh_stream_gate_resize(gate, 1);
+    spawn(&visitors[3]);
+    let_go(&visitors[0]);
+    let_go(&visitors[1]);
+    assert_false(visitors[3].has_entered);
+    assert_int_equal(statistics().active, 1);
+    let_go(&visitors[2]);
+    while (!visitors[3].has_entered)
+        bh_fiber_yield();
+    bh_stream_gate_resize(gate, 2);
+    spawn(&visitors[4]);
+    assert_true(visitors[4].has_entered);
+    let_go(&visitors[3]);
+    let_go(&visitors[4]);
+    bh_stream_gate_destroy(gate);
+}
+
+static void test_shrinks(void **const state)
+{
+    (void)state;
+    in_fiber_run(shrinks, NULL);
+}
+
+/* ---- Loops: holders, waiters, cancellation and time-outs at random, on several threads ---- */
+
+#define LOOPS 3
+#define VISITS 3000
+#define AT_ONCE 8
+#define SLOTS 3
+
+static atomic_uint inside;
+static atomic_uint counts[3]; /* granted, refused, ended by themselves */
+
+struct crowd {
+    uint64_t random;
+    unsigned begun, running;
+    struct bh_fiber *waiting[AT_ONCE]; /* who may be cancelled */
+    pthread_t thread;
+};
+
+struct walker {
+    struct crowd *crowd;
+    unsigned place;
+};
+
+static void walk_through(void *const argument)
+{
+    const struct walker walker = *(const struct walker *)argument;
+    struct crowd *const crowd = walker.crowd;
+    BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
+    crowd->waiting[walker.place] = bh_fiber_current();
+    if (prng_below(&crowd->random, 4) == 0)
+        bh_fiber_set_deadline(bh_time_now_us() + prng_below(&crowd->random, 500));
+    const int result = bh_stream_gate_enter(gate, &slot);
+    crowd->waiting[walker.place] = NULL;
+    atomic_fetch_add(&counts[result == 0 ? 0 : result == BH_EBUSY ? 1 : 2], 1);
+    if (result == 0) {
+        bh_assert(atomic_fetch_add(&inside, 1) < SLOTS);
+        for (uint64_t i = prng_below(&crowd->random, 4); i > 0; i--)
+            bh_fiber_yield();
+        atomic_fetch_sub(&inside, 1);
+    }
+    bh_stream_slot_leave(&slot);
+    crowd->running--;
+}
+
+static void walk_crowd(void *const argument)
+{
+    struct crowd *const crowd = argument;
+    struct walker walkers[AT_ONCE];
+    while (crowd->begun < VISITS || crowd->running > 0) {
+        const unsigned place = (unsigned)prng_below(&crowd->random, AT_ONCE);
+        if (crowd->waiting[place]) {
+            if (prng_below(&crowd->random, 3) == 0)
+                bh_fiber_cancel(crowd->waiting[place]);
+        } else if (crowd->running < AT_ONCE && crowd->begun < VISITS) {
+            walkers[place] = (struct walker){ crowd, place };
+            crowd->begun++;
+            crowd->running++;
+            bh_assert(bh_fiber_spawn(bh_loop_current(), walk_through, &walkers[place]) == 0);
+        }
+        bh_fiber_yield();
+    }
+}
+
+static void *crowd_main(void *const argument)
+{
+    in_fiber_run(walk_crowd, argument);
+    return NULL;
+}
+
+static void test_loops_share_a_gate(void **const state)
+{
+    (void)state;
+    struct crowd crowds[LOOPS] = { 0 };
+    gate = create(SLOTS, 3, 300);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        crowds[i].random = 7 + i;
+        assert_int_equal(bh_thread_start(crowd_main, &crowds[i], &crowds[i].thread), 0);
+    }
+    for (unsigned i = 0; i < LOOPS; i++)
+        pthread_join(crowds[i].thread, NULL);
+    assert_int_equal(counts[0] + counts[1] + counts[2], LOOPS * VISITS);
+    assert_true(counts[0] > 0);
+    assert_int_equal(statistics().active, 0);
+    assert_int_equal(statistics().waiting, 0);
+    bh_stream_gate_destroy(gate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_interleaving),
+        cmocka_unit_test(test_first_come_first_served),
+        cmocka_unit_test(test_waits_end),
+        cmocka_unit_test(test_cancel_meets_grant),
+        cmocka_unit_test(test_shrinks),
+        cmocka_unit_test(test_loops_share_a_gate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
