@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support.epub import EpubWriter
-from support.database import Database, SqliteDatabase
+from support.database import Database, PostgresDatabase, SqliteDatabase
 from support.http import JsonClient, RawHttp
 from support.postgres import Postgres, server_folder
 from support.process import CommandResult, run_command
@@ -73,6 +73,24 @@ def postgres(postgres_template: Path) -> Iterator[Postgres]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def postgres_server(postgres_template: Path) -> Iterator[Postgres]:
+    """A PostgreSQL server of the session's own, started when the first test wants it."""
+    with server_folder() as folder:
+        server = Postgres(folder / "server", postgres_template)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: Postgres) -> PostgresDatabase:
+    """Libraries on that server."""
+    return PostgresDatabase(postgres_server)
+
+
 @pytest.fixture
 def library_dir(tmp_path: Path) -> Path:
     """An empty folder: the server's working directory, with its library file library.db."""
@@ -83,7 +101,8 @@ def library_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def database() -> Database:
-    """Where libraries are kept. The integration tests run once on SQLite, once on PostgreSQL."""
+    """Where libraries are kept. The integration tests run once on SQLite, once on PostgreSQL, and
+    those fault tests that are marked so."""
     return SqliteDatabase()
 
 

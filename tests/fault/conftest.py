@@ -1,4 +1,5 @@
-"""Fixtures of the fault tests: a load on a PostgreSQL server, and what stands between them."""
+"""Fixtures of the fault tests: a load on a PostgreSQL server, and what stands between them; the
+database of the service's tests."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.database import Database, SqliteDatabase
 from support.postgres import Postgres, server_folder
 from support.postgres_load import Load, Options
 from support.tcp_proxy import TcpProxy
@@ -67,3 +69,18 @@ def replica(postgres: Postgres, load_database: str) -> Iterator[Postgres]:
         server.start()
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> Database:
+    """SQLite; each in turn for tests marked `@on_both`."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return SqliteDatabase()
+    both: Database = request.getfixturevalue("postgres_database")
+    return both
+
+
+@pytest.fixture
+def rows(database: Database, library_settings: dict[str, str]) -> Callable[[str], int]:
+    """How many rows a table of the test's library has."""
+    return lambda table: database.rows(library_settings, table)

@@ -6,20 +6,20 @@ import concurrent.futures
 import os
 import random
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from support.database import Database, on_both
 from support.http import JsonClient
 from support.ingest import assert_whole_or_absent, finished, text_of, uploads, wait_until
 from support.process import CommandResult, processes_of_session
 from support.server import Server
 
 ROUNDS = 6
+ROUNDS_ON_POSTGRESQL = 3  # the ingest's own steps are the same
 
 
 def extractors(server: Server) -> list[int]:
@@ -37,8 +37,10 @@ def reference(client: JsonClient, text: str) -> float:
 
 
 @pytest.mark.slow
+@on_both
 @pytest.mark.parametrize("way", ["file", "document"])
 def test_server_killed(
+    database: Database,
     start_tomehub: Callable[..., Server],
     command: Callable[..., CommandResult],
     library_dir: Path,
@@ -47,7 +49,8 @@ def test_server_killed(
     server = start_tomehub()
     with JsonClient(server.port) as client:
         seconds = reference(client, text_of("refword", 30000))
-    for number in range(ROUNDS):
+    rounds = ROUNDS if database.name == "sqlite" else ROUNDS_ON_POSTGRESQL
+    for number in range(rounds):
         name = f"killword{number}x"
         text = text_of(name, 30000)
         with JsonClient(server.port) as client:
@@ -72,8 +75,9 @@ def test_server_killed(
 
 
 @pytest.mark.slow
+@on_both
 def test_server_killed_while_it_deletes(
-    start_tomehub: Callable[..., Server], library_dir: Path
+    start_tomehub: Callable[..., Server], rows: Callable[[str], int]
 ) -> None:
     server = start_tomehub()
     for number in range(3):
@@ -86,12 +90,7 @@ def test_server_killed_while_it_deletes(
         with JsonClient(server.port) as client:
             assert client.get("/api/search", q=f"gone{number}x").json["total_count"] == 0
             assert client.get("/api/books").json["total_count"] == 0
-    wait_until(lambda: rows(library_dir, "chunks") == 0 and rows(library_dir, "books") == 0)
-
-
-def rows(library_dir: Path, table: str) -> int:
-    with closing(sqlite3.connect(library_dir / "library.db", timeout=30)) as database:
-        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    wait_until(lambda: rows("chunks") == 0 and rows("books") == 0)
 
 
 @pytest.mark.slow
@@ -114,7 +113,7 @@ def test_extractor_killed(tomehub: Server, client: JsonClient) -> None:
 
 
 def test_extractor_killed_every_time(
-    tomehub: Server, client: JsonClient, library_dir: Path
+    tomehub: Server, client: JsonClient, library_dir: Path, rows: Callable[[str], int]
 ) -> None:
     """Whatever kills it again and again: the job gives up and says so."""
     text = text_of("hopeless", 100000)
@@ -129,9 +128,10 @@ def test_extractor_killed_every_time(
     assert ended["status"] == "failed" and ended["error"], ended
     assert client.get("/api/search", q="hopeless").json["total_count"] == 0
     wait_until(lambda: not uploads(library_dir))
-    wait_until(lambda: rows(library_dir, "chunks") == 0 and rows(library_dir, "books") == 0)
+    wait_until(lambda: rows("chunks") == 0 and rows("books") == 0)
 
 
+@on_both
 def test_sigterm_gives_the_job_back(start_tomehub: Callable[..., Server]) -> None:
     server = start_tomehub()
     text = text_of("patience", 100000)
@@ -179,7 +179,9 @@ def test_orphans_are_removed(start_tomehub: Callable[..., Server], library_dir: 
 
 
 @pytest.mark.slow
-def test_sigterm_in_mid_purge(start_tomehub: Callable[..., Server], library_dir: Path) -> None:
+def test_sigterm_in_mid_purge(
+    start_tomehub: Callable[..., Server], rows: Callable[[str], int]
+) -> None:
     """Purging a large book does not hold up the end; the next start goes on with it."""
     server = start_tomehub()
     with JsonClient(server.port, timeout=120) as client:
@@ -190,4 +192,4 @@ def test_sigterm_in_mid_purge(start_tomehub: Callable[..., Server], library_dir:
     assert server.wait_exit() == 0
     assert time.monotonic() - begun < 5
     server.start()
-    wait_until(lambda: rows(library_dir, "chunks") == 0 and rows(library_dir, "books") == 0, 60)
+    wait_until(lambda: rows("chunks") == 0 and rows("books") == 0, 60)

@@ -9,28 +9,7 @@ import pytest
 
 from support.database import Database, PostgresDatabase, SqliteDatabase
 from support.http import RawHttp
-from support.postgres import Postgres
 from support.server import Server, ServerOptions
-
-
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL server of the session's own, started when the first test wants it."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(parent.stat().st_mode | 0o011)  # its own user must get there
-    server = Postgres(folder / "server")
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="session")
-def postgres_database(postgres_server: Postgres) -> PostgresDatabase:
-    """Libraries on that server."""
-    return PostgresDatabase(postgres_server)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

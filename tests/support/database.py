@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import pytest
 
 from support.postgres import Postgres
 
@@ -19,6 +22,12 @@ class SqliteDatabase:
     def library(self, folder: Path) -> Iterator[dict[str, str]]:
         """The settings of a library that is empty at first."""
         yield {"DATABASE_URL": f"sqlite:{folder / 'library.db'}"}
+
+    def rows(self, settings: dict[str, str], table: str) -> int:
+        """How many there are in a table of that library."""
+        path = settings["DATABASE_URL"].removeprefix("sqlite:")
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 class PostgresDatabase:
@@ -52,5 +61,13 @@ class PostgresDatabase:
             "DATA_DIR": str(folder / "library.db.uploads"),
         }
 
+    def rows(self, settings: dict[str, str], table: str) -> int:
+        """How many there are in a table of that library."""
+        schema = settings["DATABASE_URL"].partition("%3D")[2]
+        return int(self.server.sql(f"SELECT count(*) FROM {schema}.{table}", "libraries"))
+
 
 Database = SqliteDatabase | PostgresDatabase
+
+# A fault test that runs on each of them in turn.
+on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
