@@ -7,6 +7,7 @@
 #include "bulkhead/base/metrics.h"
 #include "bulkhead/overload/stream_gate.h"
 #include "bulkhead/runtime/lifecycle.h"
+#include "bulkhead/runtime/supervisor.h"
 #include "handlers/health.h"
 #include "open.h"
 #include "routes.h"
@@ -31,7 +32,7 @@ static void on_stop(void *const service)
 }
 
 /* Who may read and write a library without saying who they are must sit at this machine. */
-static int check_host(const struct tome_settings *const settings, struct bh_error *const reterr)
+int tome_serve_check_host(const struct tome_settings *const settings, struct bh_error *const reterr)
 {
     return tome_settings_is_loopback(settings)
                ? 0
@@ -112,12 +113,13 @@ int tome_serve_create_ingest(const struct tome_settings *const settings, struct 
     return tome_ingest_create(&options, ret_ingest, reterr);
 }
 
-int tome_serve(const struct tome_settings *const settings, struct bh_error *const reterr)
+int tome_serve(const struct tome_settings *const settings, const enum tome_serve_role role,
+               struct bh_error *const reterr)
 {
     struct tome_service service = { .settings = settings };
     struct bh_router *router = NULL;
     char data_dir[PATH_MAX];
-    int result = check_host(settings, reterr);
+    int result = tome_serve_check_host(settings, reterr);
     if (result == 0)
         result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
     if (result == 0)
@@ -135,7 +137,11 @@ int tome_serve(const struct tome_settings *const settings, struct bh_error *cons
     if (result == 0) {
         bh_metrics_register_process();
         tome_health_add_checks(service.health, &service, data_dir);
-        const struct bh_lifecycle_options options = options_of(settings, router, &service);
+        struct bh_lifecycle_options options = options_of(settings, router, &service);
+        if (role == TOME_SERVE_WORKER) {
+            options.supervisor_fd = BH_SUPERVISOR_CHANNEL_FD;
+            options.http.listener_fd = BH_SUPERVISOR_LISTENER_FD;
+        }
         result = bh_lifecycle_run(&options, reterr);
     }
     bh_router_destroy(router);

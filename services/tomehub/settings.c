@@ -283,6 +283,36 @@ const struct bh_setting tome_settings_table[] = {
       .unit = "s",
       .help = "How long a request waits for another stream to end.",
       FIELD(stream_wait_us) },
+    { .name = "SUPERVISOR",
+      .type = BH_SETTING_BOOL,
+      .default_value = "on",
+      .help = "A parent process keeps the listener, starts the server and replaces it without "
+              "loss; off is one process alone.",
+      FIELD(supervisor) },
+    { .name = "WORKER_START_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "5m",
+      .minimum = SECONDS(1),
+      .maximum = SECONDS(86400),
+      .unit = "s",
+      .help = "How long a new worker may take until it serves, migrations included.",
+      FIELD(worker_start_timeout_us) },
+    { .name = "WORKER_HANG_TIMEOUT",
+      .type = BH_SETTING_DURATION,
+      .default_value = "30s",
+      .minimum = 0,
+      .maximum = SECONDS(3600),
+      .unit = "s",
+      .help = "A worker of which an event loop stands still for this long is replaced; 0 is never.",
+      FIELD(worker_hang_timeout_us) },
+    { .name = "WORKER_RESTART_LIMIT",
+      .type = BH_SETTING_INT,
+      .default_value = "10",
+      .minimum = 1,
+      .maximum = 1000,
+      .help = "Ends of the worker in a row, each within a minute of its start, until the server is "
+              "given up with exit status 3.",
+      FIELD(worker_restart_limit) },
 
     { .name = "SHUTDOWN_DELAY",
       .type = BH_SETTING_DURATION,
@@ -366,6 +396,18 @@ int tome_settings_data_dir(const struct tome_settings *const settings, char *con
     char database[PATH_MAX] = "";
     const int error = tome_settings_database_path(settings, database, sizeof(database), reterr);
     return error != 0 ? error : absolute_path(database, ".uploads", buffer, size, reterr);
+}
+
+int tome_settings_control_path(const struct tome_settings *const settings, char *const buffer,
+                               const size_t size, struct bh_error *const reterr)
+{
+    char base[PATH_MAX] = "";
+    const int error = tome_settings_is_postgres(settings)
+                          ? tome_settings_data_dir(settings, base, sizeof(base), reterr)
+                          : tome_settings_database_path(settings, base, sizeof(base), reterr);
+    char suffix[32];
+    snprintf(suffix, sizeof(suffix), ".control-%lld", (long long)settings->port);
+    return error != 0 ? error : absolute_path(base, suffix, buffer, size, reterr);
 }
 
 enum bh_log_level tome_settings_log_level(const struct tome_settings *const settings)

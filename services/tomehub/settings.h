@@ -47,6 +47,9 @@ struct tome_settings {
 
     int64_t max_concurrent_streams;
     uint64_t stream_wait_us;
+    bool supervisor;
+    uint64_t worker_start_timeout_us, worker_hang_timeout_us; /* hang: 0 is not watched */
+    int64_t worker_restart_limit;
 
     uint64_t shutdown_delay_us;
     uint64_t shutdown_timeout_us;
@@ -75,6 +78,11 @@ int tome_settings_database_path(const struct tome_settings *settings, char *buff
  * with PostgreSQL "tomehub.uploads" in the working directory. */
 int tome_settings_data_dir(const struct tome_settings *settings, char *buffer, size_t size,
                            struct bh_error *reterr) BH_MUST_CHECK;
+
+/* The socket of this server's supervisor as an absolute path: "<database>.control-<PORT>", with
+ * PostgreSQL "<folder of uploads>.control-<PORT>". */
+int tome_settings_control_path(const struct tome_settings *settings, char *buffer, size_t size,
+                               struct bh_error *reterr) BH_MUST_CHECK;
 
 enum bh_log_level tome_settings_log_level(const struct tome_settings *settings);
 enum bh_log_format tome_settings_log_format(const struct tome_settings *settings);

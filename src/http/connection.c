@@ -413,7 +413,8 @@ void bh_connection_drain(struct bh_connection *const connection)
     if (connection->state != BH_CONNECTION_IDLE || bh_transport_has_unread(&connection->transport))
         return;
     const uint64_t idle_us = bh_loop_now_us(connection->http->loop) - connection->idle_since_us;
-    if (!connection->has_served && idle_us < NEWCOMER_US)
+    const bool is_new = !connection->has_served && idle_us < NEWCOMER_US;
+    if (is_new || bh_http_is_replaced(connection->http))
         start_deadline(connection, BH_DEADLINE_LINGER);
     else if (connection->has_served && idle_us < BUSY_US)
         start_deadline(connection, BH_DEADLINE_LEAVING);

@@ -94,3 +94,4 @@ void bh_http_connection_gone(struct bh_http_loop *http);
 
 /* Whether answers must carry Connection: close. */
 bool bh_http_is_draining(const struct bh_http_loop *http);
+bool bh_http_is_replaced(const struct bh_http_loop *http);

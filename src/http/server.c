@@ -89,8 +89,8 @@ static unsigned port_of(const int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.ip6.sin6_port : address.ip4.sin_port);
 }
 
-static int open_listener(const char *const host, const unsigned port, int *const ret_fd,
-                         struct bh_error *const reterr)
+int bh_http_listen(const char *const host, const unsigned port, int *const ret_fd,
+                   struct bh_error *const reterr)
 {
     struct sockaddr_storage address = { 0 };
     const int parsed = parse_address(host, port, &address, reterr);
@@ -124,9 +124,9 @@ int bh_http_server_create(const struct bh_http_options *const options, const cha
                           struct bh_error *const reterr)
 {
     int result = check_options(options, reterr);
-    int fd = -1;
-    if (result == 0)
-        result = open_listener(host, port, &fd, reterr);
+    int fd = options->listener_fd;
+    if (result == 0 && fd == 0)
+        result = bh_http_listen(host, port, &fd, reterr);
     if (result < 0)
         return result;
     struct bh_http_server *const server = calloc(1, sizeof(*server));
@@ -177,4 +177,9 @@ bool bh_http_server_is_draining(const struct bh_http_server *const server)
 void bh_http_server_mark_draining(struct bh_http_server *const server)
 {
     atomic_store_explicit(&server->is_draining, true, memory_order_relaxed);
+}
+
+void bh_http_server_mark_replaced(struct bh_http_server *const server)
+{
+    atomic_store_explicit(&server->is_replaced, true, memory_order_relaxed);
 }

@@ -19,6 +19,7 @@ struct bh_http_server {
     uint64_t id_seed;             /* of request ids */
     atomic_uint connection_count; /* over all loops */
     atomic_bool is_draining;
+    atomic_bool is_replaced; /* set before the drain: its listener has another server */
 
     struct {
         pthread_mutex_t mutex;

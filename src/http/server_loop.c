@@ -190,16 +190,17 @@ void bh_http_connection_gone(struct bh_http_loop *const http)
 }
 
 /* Takes what waits in the queue, then stops listening; with the last loop the socket closes, right
- * after its queue was found empty. */
+ * after its queue was found empty. A replaced server leaves the queue to its successor. */
 static void stop_listening(struct bh_http_loop *const http)
 {
     struct bh_http_server *const server = http->server;
-    while (accept_one(http))
+    const bool is_replaced = bh_http_is_replaced(http);
+    while (!is_replaced && accept_one(http))
         continue;
     uv_close((uv_handle_t *)&http->listener, handle_closed);
     pthread_mutex_lock(&server->shared.mutex);
     if (--server->shared.listening_count == 0) {
-        while (accept_one(http))
+        while (!is_replaced && accept_one(http))
             continue;
         close(server->shared.listener_fd);
         server->shared.listener_fd = -1;
@@ -243,4 +244,9 @@ void bh_http_server_drain(struct bh_http_server *const server, struct bh_loop *c
 bool bh_http_is_draining(const struct bh_http_loop *const http)
 {
     return http->is_draining;
+}
+
+bool bh_http_is_replaced(const struct bh_http_loop *const http)
+{
+    return atomic_load_explicit(&http->server->is_replaced, memory_order_relaxed);
 }

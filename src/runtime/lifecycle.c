@@ -24,8 +24,10 @@
 #include "bulkhead/base/thread.h"
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
+#include "runtime/worker_link.h"
 
 #define LOOPS_MAX 256
+#define BEAT_MS 500
 
 struct lifecycle;
 
@@ -39,6 +41,8 @@ struct member {
     int attach_result;
     struct bh_task drain;   /* first loop → this loop: begin to drain */
     struct bh_task drained; /* this loop → first loop: nothing left */
+    struct bh_task ping;    /* first loop → this loop: are you turning? */
+    atomic_bool has_turned; /* since the ping */
 };
 
 struct lifecycle {
@@ -52,6 +56,8 @@ struct lifecycle {
     /* First loop's thread from here on. */
     uv_poll_t signals;
     uv_timer_t timer; /* the shutdown delay, then the time-out */
+    struct bh_worker_link link;
+    uv_timer_t beat;
     enum { SERVING, DELAYING, DRAINING, STOPPED } phase;
     uint64_t deadline_us;
     unsigned draining;
@@ -60,6 +66,7 @@ struct lifecycle {
 };
 
 static atomic_bool leaving;
+static atomic_int supervisor_fd; /* 0: none */
 static atomic_uint_fast64_t started_us;
 
 bool bh_lifecycle_is_leaving(void)
@@ -70,6 +77,14 @@ bool bh_lifecycle_is_leaving(void)
 uint64_t bh_lifecycle_started_us(void)
 {
     return atomic_load_explicit(&started_us, memory_order_relaxed);
+}
+
+bool bh_lifecycle_request_replacement(const char *const reason)
+{
+    const int fd = atomic_load_explicit(&supervisor_fd, memory_order_relaxed);
+    if (fd > 0)
+        bh_worker_link_say(fd, 'X', reason);
+    return fd > 0;
 }
 
 static unsigned usable_cores(void)
@@ -90,6 +105,8 @@ static void all_drained(struct lifecycle *const lifecycle)
         lifecycle->options->on_stop(lifecycle->options->service);
     uv_close((uv_handle_t *)&lifecycle->signals, NULL);
     uv_close((uv_handle_t *)&lifecycle->timer, NULL);
+    uv_close((uv_handle_t *)&lifecycle->beat, NULL);
+    bh_worker_link_unwatch(&lifecycle->link);
     bh_loop_stop(lifecycle->members[0].loop);
 }
 
@@ -122,6 +139,7 @@ static void drain_all(struct lifecycle *const lifecycle)
 {
     lifecycle->phase = DRAINING;
     uv_timer_stop(&lifecycle->timer);
+    uv_timer_stop(&lifecycle->beat); /* a loop that ends must not be pinged */
     if (lifecycle->options->on_drain)
         lifecycle->options->on_drain(lifecycle->options->service);
     for (unsigned i = 0; i < lifecycle->count; i++)
@@ -139,28 +157,72 @@ static void delay_over(uv_timer_t *const timer)
     drain_all(timer->data);
 }
 
-static void leave(struct lifecycle *const lifecycle, const int number)
+static void begin_to_leave(struct lifecycle *const lifecycle, const char *const why)
 {
     const struct bh_lifecycle_options *const options = lifecycle->options;
-    const uint64_t now_us = bh_time_now_us();
-    if (lifecycle->phase == SERVING) {
-        atomic_store(&leaving, true);
-        bh_http_server_mark_draining(lifecycle->server);
-        bh_log_info("lifecycle",
-                    "%s: not ready any more, finishing what is in flight within %.1f s",
-                    strsignal(number), (double)options->shutdown_timeout_us / 1e6);
-        lifecycle->phase = DELAYING;
-        lifecycle->deadline_us = now_us + options->shutdown_delay_us + options->shutdown_timeout_us;
-        uv_timer_start(&lifecycle->timer, delay_over, options->shutdown_delay_us / 1000, 0);
+    atomic_store(&leaving, true);
+    bh_http_server_mark_draining(lifecycle->server);
+    bh_log_info("lifecycle", "%s: not ready any more, finishing what is in flight within %.1f s",
+                why, (double)options->shutdown_timeout_us / 1e6);
+    lifecycle->phase = DELAYING;
+    lifecycle->deadline_us = bh_time_now_us() + options->shutdown_delay_us +
+                             options->shutdown_timeout_us;
+    uv_timer_start(&lifecycle->timer, delay_over, options->shutdown_delay_us / 1000, 0);
+}
+
+/* The service stays ready: whoever still asks this process is sent on to the other one. */
+static void pass_on(struct lifecycle *const lifecycle)
+{
+    if (lifecycle->phase != SERVING)
         return;
-    }
-    bh_log_warning("lifecycle", "%s again: closing what is left", strsignal(number));
-    if (lifecycle->phase == DELAYING) {
-        lifecycle->deadline_us = now_us;
-        drain_all(lifecycle);
+    bh_log_info("lifecycle", "Another worker serves: finishing what is in flight within %.1f s",
+                (double)lifecycle->options->shutdown_timeout_us / 1e6);
+    bh_http_server_mark_replaced(lifecycle->server);
+    lifecycle->deadline_us = bh_time_now_us() + lifecycle->options->shutdown_timeout_us;
+    drain_all(lifecycle);
+}
+
+static void close_now(struct lifecycle *const lifecycle, const char *const why)
+{
+    bh_log_warning("lifecycle", "%s: closing what is left", why);
+    lifecycle->deadline_us = bh_time_now_us();
+    drain_all(lifecycle);
+}
+
+static void leave(struct lifecycle *const lifecycle, const int number)
+{
+    if (lifecycle->phase == SERVING) {
+        begin_to_leave(lifecycle, strsignal(number));
+    } else if (lifecycle->phase == DELAYING) {
+        close_now(lifecycle, strsignal(number));
     } else if (lifecycle->phase == DRAINING) {
+        bh_log_warning("lifecycle", "%s again: leaving what is left", strsignal(number));
         bh_log_flush();
         _exit(128 + number);
+    }
+}
+
+static void supervisor_wishes(struct bh_worker_link *const link, const enum bh_link_wish wish)
+{
+    struct lifecycle *const lifecycle = BH_CONTAINER_OF(link, struct lifecycle, link);
+    switch (wish) {
+    case BH_LINK_STOP:
+        if (lifecycle->phase == SERVING)
+            begin_to_leave(lifecycle, "The service stops");
+        break;
+    case BH_LINK_ORPHANED:
+        if (lifecycle->phase == SERVING)
+            begin_to_leave(lifecycle, "The supervisor is gone");
+        break;
+    case BH_LINK_REPLACED:
+        pass_on(lifecycle);
+        break;
+    case BH_LINK_NOW:
+        if (lifecycle->phase == SERVING || lifecycle->phase == DELAYING)
+            close_now(lifecycle, "Told to end now");
+        else if (lifecycle->phase == DRAINING)
+            leave(lifecycle, SIGTERM);
+        break;
     }
 }
 
@@ -169,9 +231,35 @@ static void read_signals(uv_poll_t *const handle, const int status, const int ev
     (void)status;
     (void)events;
     struct lifecycle *const lifecycle = handle->data;
+    const int channel = lifecycle->options->supervisor_fd;
     struct signalfd_siginfo signal;
-    while (read(lifecycle->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal))
+    while (read(lifecycle->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+        if (channel > 0 && signal.ssi_signo == SIGINT)
+            continue; /* a terminal sends it to all of a group; the supervisor passes it on */
+        if (channel > 0 && lifecycle->phase == SERVING)
+            bh_worker_link_say(channel, 'L', "");
         leave(lifecycle, (int)signal.ssi_signo);
+    }
+}
+
+/* ---- Signs of life ---- */
+
+static void turned(struct bh_task *const task)
+{
+    atomic_store(&BH_CONTAINER_OF(task, struct member, ping)->has_turned, true);
+}
+
+static void beat(uv_timer_t *const timer)
+{
+    struct lifecycle *const lifecycle = timer->data;
+    for (unsigned i = 0; i < lifecycle->count; i++)
+        if (!atomic_load(&lifecycle->members[i].has_turned))
+            return; /* its ping is still under way */
+    bh_worker_link_say(lifecycle->options->supervisor_fd, 'B', "");
+    for (unsigned i = 0; i < lifecycle->count; i++) {
+        atomic_store(&lifecycle->members[i].has_turned, false);
+        bh_loop_post(lifecycle->members[i].loop, &lifecycle->members[i].ping);
+    }
 }
 
 /* ---- Starting ---- */
@@ -225,6 +313,10 @@ static void start(void *const argument)
     }
     bh_log_info("lifecycle", "Serving on http://%s:%u with %u event loops", options->host,
                 bh_http_server_port(lifecycle->server), lifecycle->count);
+    if (options->supervisor_fd > 0) {
+        bh_worker_link_say(options->supervisor_fd, 'R', "");
+        uv_timer_start(&lifecycle->beat, beat, BEAT_MS, BEAT_MS);
+    }
 }
 
 static void begin(uv_timer_t *const timer)
@@ -242,7 +334,9 @@ static int create_members(struct lifecycle *const lifecycle, struct bh_error *co
         struct member *const member = &lifecycle->members[i];
         *member = (struct member){ .lifecycle = lifecycle,
                                    .drain = { .run = drain_member },
-                                   .drained = { .run = member_drained } };
+                                   .drained = { .run = member_drained },
+                                   .ping = { .run = turned },
+                                   .has_turned = true };
         const int result = bh_loop_create(NULL, &member->loop);
         if (result)
             return bh_error_set(reterr, result, "cannot create event loop %u: %s", i,
@@ -265,8 +359,13 @@ static void serve(struct lifecycle *const lifecycle)
     uv_loop_t *const uv = bh_loop_uv(lifecycle->members[0].loop);
     uv_poll_init(uv, &lifecycle->signals, lifecycle->signal_fd);
     uv_timer_init(uv, &lifecycle->timer);
+    uv_timer_init(uv, &lifecycle->beat);
     lifecycle->signals.data = lifecycle;
     lifecycle->timer.data = lifecycle;
+    lifecycle->beat.data = lifecycle;
+    if (lifecycle->options->supervisor_fd > 0)
+        bh_worker_link_watch(&lifecycle->link, uv, lifecycle->options->supervisor_fd,
+                             supervisor_wishes);
     uv_poll_start(&lifecycle->signals, UV_READABLE, read_signals);
     uv_timer_start(&lifecycle->timer, begin, 0, 0);
     bh_loop_run(lifecycle->members[0].loop);
@@ -282,6 +381,9 @@ int bh_lifecycle_run(const struct bh_lifecycle_options *const options,
     sem_init(&lifecycle->member_began, 0, 0);
     signal(SIGPIPE, SIG_IGN);
     keep_freed_memory();
+    atomic_store(&supervisor_fd, options->supervisor_fd);
+    if (options->supervisor_fd > 0)
+        signal(SIGHUP, SIG_IGN);
     atomic_store(&started_us, bh_time_now_us());
 
     sigset_t ending, before;

@@ -35,7 +35,8 @@ def free_port() -> int:
 
 @dataclass
 class ServerOptions:
-    """How to start it. `ready` False: do not wait until it is ready."""
+    """How to start it. `ready` False: do not wait until it is ready. Without a supervisor unless
+    told otherwise (`SUPERVISOR="on"`), so that its pid is that of the process that serves."""
 
     binary: Path
     directory: Path
@@ -60,6 +61,11 @@ class Server:
         assert self.process, "not started"
         return self.process.pid
 
+    def workers(self) -> list[int]:
+        """Process ids of a supervisor's children."""
+        text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in text.split()]
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -71,6 +77,7 @@ class Server:
             "PORT": str(self.port),
             "DATABASE_URL": f"sqlite:{self.options.directory / 'library.db'}",
             "LOG_FORMAT": "text",
+            "SUPERVISOR": "off",
         }
         self.was_killed = False
         with self.log_path.open("ab") as log:

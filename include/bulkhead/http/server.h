@@ -27,6 +27,7 @@ struct bh_http_options {
     unsigned headers_maximum;       /* fields; 100 */
     unsigned connections_maximum;   /* over all loops; 20,000; past it: 503 and close */
     size_t arena_maximum;           /* bytes a request may take; 64 MiB */
+    int listener_fd;                /* a listening socket to take over; 0: opens one of its own */
     bool access_log;
     unsigned access_log_percent; /* of answers below 400 given within a second; the others are
                                     logged always; 100 */
@@ -36,8 +37,13 @@ struct bh_http_options {
 
 void bh_http_options_default(struct bh_http_options *ret_options);
 
-/* Opens the listener. `host` an address or "localhost"; `port` 0: any free one. BH_EEXISTS: the
- * address is in use (message names it and the cure). `router` and `service` are borrowed. */
+/* Opens a listening socket, which several processes may serve. `host` an address or "localhost";
+ * `port` 0: any free one. BH_EEXISTS: the address is in use (message names it and the cure). */
+int bh_http_listen(const char *host, unsigned port, int *ret_fd,
+                   struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Opens the listener, as bh_http_listen does, or takes over `options->listener_fd`. `router` and
+ * `service` are borrowed. */
 int bh_http_server_create(const struct bh_http_options *options, const char *host, unsigned port,
                           const struct bh_router *router, void *service,
                           struct bh_http_server **ret_server,
@@ -59,3 +65,7 @@ void bh_http_server_drain(struct bh_http_server *server, struct bh_loop *loop, u
 /* Whether any loop is draining (for readiness). Any thread. */
 bool bh_http_server_is_draining(const struct bh_http_server *server);
 void bh_http_server_mark_draining(struct bh_http_server *server); /* not ready, still serving */
+
+/* Before the drain: another process serves the same listener. Nothing more is accepted, and idle
+ * connections get three seconds in which their next request is still answered. Any thread. */
+void bh_http_server_mark_replaced(struct bh_http_server *server);

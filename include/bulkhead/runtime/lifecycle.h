@@ -5,6 +5,10 @@
  * Leaving: not ready at once; after `shutdown_delay_us` (so that a load balancer has looked) no new
  * connections, idle ones close, in-flight requests finish and carry `Connection: close`; what is
  * left at `shutdown_timeout_us` is closed hard. A second signal closes hard at once.
+ *
+ * Under a supervisor (supervisor.h) the listener is inherited and the supervisor says when to
+ * leave; SIGTERM does as well, SIGINT and SIGHUP are the supervisor's. While every loop turns it is
+ * told so twice a second. When the supervisor dies, this process leaves.
  */
 #pragma once
 
@@ -17,6 +21,8 @@ struct bh_lifecycle_options {
     struct bh_http_options http;
     uint64_t shutdown_delay_us;
     uint64_t shutdown_timeout_us;
+    int supervisor_fd; /* the channel to the supervisor, http.listener_fd being its listener;
+                          0: none */
     const struct bh_router *router; /* borrowed */
     void *service;                  /* borrowed; handlers get it by bh_request_service */
 
@@ -38,6 +44,9 @@ int bh_lifecycle_run(const struct bh_lifecycle_options *options,
 
 /* Whether this process is leaving. Any thread. */
 bool bh_lifecycle_is_leaving(void);
+
+/* Asks the supervisor for a new worker in place of this one. False: there is none. Any thread. */
+bool bh_lifecycle_request_replacement(const char *reason);
 
 /* Monotonic µs at which bh_lifecycle_run began to serve; 0 before. Any thread. */
 uint64_t bh_lifecycle_started_us(void);

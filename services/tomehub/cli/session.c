@@ -28,7 +28,8 @@ bool tome_session_begin(const struct tome_command *const command,
         tome_cli_error(command, "%s", error.message);
         return false;
     }
-    set_up_log(&ret_session->settings, command == &tome_command_serve);
+    set_up_log(&ret_session->settings,
+               command == &tome_command_serve || command == &tome_command_worker);
     return true;
 }
 
