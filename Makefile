@@ -43,7 +43,7 @@ fuzz: test-deps ## run every fuzzer for SECONDS=60 each
 bench: bench-deps build ## measure against limits and other servers (takes 20 minutes)
 	@$(MESON) configure $(BUILD) -Dtests=true
 	@ninja -C $(BUILD) --quiet
-	@bench/run http ingest search pool database peers
+	@bench/run http ingest search pool cache database peers
 
 format: test-deps ## put every C and Python file into the house format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
