@@ -33,8 +33,9 @@ static int pool_sizes(const struct tome_settings *const settings,
     return 0;
 }
 
-int tome_open_database(const struct tome_settings *const settings, struct bh_db **const ret_db,
-                       struct bh_error *const reterr)
+static int open_database(const struct tome_settings *const settings,
+                         const struct bh_db_gate *const gate, struct bh_db **const ret_db,
+                         struct bh_error *const reterr)
 {
     bh_sqlite_set_connect_hook(tome_search_connect, NULL);
     struct bh_postgres_options postgres = {
@@ -61,13 +62,21 @@ int tome_open_database(const struct tome_settings *const settings, struct bh_db 
         .statements = tome_sql_statements,
         .statement_count = TOME_SQL_STATEMENT_COUNT,
         .postgres = &postgres,
+        .gate = gate,
     };
     return bh_db_open(&options, ret_db, reterr);
 }
 
-int tome_open(const struct tome_settings *const settings, const enum tome_open how,
-              struct bh_migrate_report *const report, struct bh_db **const ret_db,
-              struct bh_error *const reterr)
+int tome_open_database(const struct tome_settings *const settings, struct bh_db **const ret_db,
+                       struct bh_error *const reterr)
+{
+    return open_database(settings, NULL, ret_db, reterr);
+}
+
+static int open_library(const struct tome_settings *const settings,
+                        const struct bh_db_gate *const gate, const enum tome_open how,
+                        struct bh_migrate_report *const report, struct bh_db **const ret_db,
+                        struct bh_error *const reterr)
 {
     struct bh_migrate_report applied;
     struct bh_db *db = NULL;
@@ -75,7 +84,7 @@ int tome_open(const struct tome_settings *const settings, const enum tome_open h
         .slow_us = settings->slow_query_us,
         .runs_maximum = (unsigned)settings->query_repeat_limit,
     });
-    int result = tome_open_database(settings, &db, reterr);
+    int result = open_database(settings, gate, &db, reterr);
     if (result == 0)
         result = bh_migrate(db, tome_sql_migrations, TOME_SQL_MIGRATION_COUNT, &applied, reterr);
     if (result == 0 && how == TOME_OPEN_CHECKED)
@@ -88,4 +97,17 @@ int tome_open(const struct tome_settings *const settings, const enum tome_open h
         *report = applied;
     *ret_db = db;
     return 0;
+}
+
+int tome_open(const struct tome_settings *const settings, const enum tome_open how,
+              struct bh_migrate_report *const report, struct bh_db **const ret_db,
+              struct bh_error *const reterr)
+{
+    return open_library(settings, NULL, how, report, ret_db, reterr);
+}
+
+int tome_open_gated(const struct tome_settings *const settings, const struct bh_db_gate *const gate,
+                    struct bh_db **const ret_db, struct bh_error *const reterr)
+{
+    return open_library(settings, gate, TOME_OPEN_CHECKED, NULL, ret_db, reterr);
 }

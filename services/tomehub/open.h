@@ -1,6 +1,7 @@
 /* Opening a library: the database, brought to the newest schema, ready for search. */
 #pragma once
 
+#include "bulkhead/db/gate.h"
 #include "bulkhead/db/migrate.h"
 #include "settings.h"
 
@@ -13,6 +14,11 @@ enum tome_open {
 int tome_open(const struct tome_settings *settings, enum tome_open how,
               struct bh_migrate_report *report, struct bh_db **ret_db,
               struct bh_error *reterr) BH_MUST_CHECK;
+
+/* The same, checked, for a server: with a gate before the database's calls (NULL: none), which must
+ * outlive it. */
+int tome_open_gated(const struct tome_settings *settings, const struct bh_db_gate *gate,
+                    struct bh_db **ret_db, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Its database alone, as it is. */
 int tome_open_database(const struct tome_settings *settings, struct bh_db **ret_db,

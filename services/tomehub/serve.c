@@ -10,6 +10,7 @@
 #include "bulkhead/runtime/supervisor.h"
 #include "handlers/health.h"
 #include "open.h"
+#include "overload.h"
 #include "routes.h"
 #include "service.h"
 
@@ -118,12 +119,16 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
 {
     struct tome_service service = { .settings = settings };
     struct bh_router *router = NULL;
+    struct bh_database_breakers *breakers = NULL;
     char data_dir[PATH_MAX];
     int result = tome_serve_check_host(settings, reterr);
     if (result == 0)
         result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
     if (result == 0)
-        result = tome_open(settings, TOME_OPEN_CHECKED, NULL, &service.db, reterr);
+        result = tome_overload_database_breakers(settings, &breakers, reterr);
+    if (result == 0)
+        result = tome_open_gated(settings, breakers ? bh_database_breakers_gate(breakers) : NULL,
+                                 &service.db, reterr);
     if (result == 0)
         result = tome_searcher_create(service.db, &service.searcher, reterr);
     if (result == 0)
@@ -151,5 +156,6 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     tome_ingest_destroy(service.ingest);
     tome_searcher_destroy(service.searcher);
     bh_db_close(service.db);
+    bh_database_breakers_destroy(breakers);
     return result;
 }

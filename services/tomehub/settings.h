@@ -45,6 +45,13 @@ struct tome_settings {
     int64_t http_body_rate;
     int64_t http_connections_max;
 
+    bool breakers_enabled;
+    int64_t breaker_window;
+    int64_t breaker_failure_rate, breaker_slow_rate; /* percent */
+    uint64_t breaker_slow_call_us;
+    uint64_t breaker_open_us;
+    int64_t breaker_probes;
+
     int64_t max_concurrent_streams;
     uint64_t stream_wait_us;
     bool supervisor;

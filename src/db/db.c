@@ -31,7 +31,13 @@ int bh_db_open(const struct bh_db_options *const options, struct bh_db **const r
     if (driver) {
         bh_trace_register(options->statements, options->statement_count, driver->statement_text,
                           driver->speaks_postgres);
-        return driver->open(location, options, ret_db, reterr);
+        struct bh_db *db;
+        const int result = driver->open(location, options, &db, reterr);
+        if (result)
+            return result;
+        db->gate = options->gate;
+        *ret_db = db;
+        return 0;
     }
     /* Only the scheme is shown: behind it may stand a password. */
     struct bh_str rest = bh_str_from(options->url);
@@ -69,9 +75,15 @@ int bh_db_query(struct bh_db *const db, const enum bh_db_lane lane,
                 struct bh_error *const reterr)
 {
     struct bh_trace_span span;
+    struct bh_db_passage passage;
     bh_trace_begin(&span, statement->name, db->driver->statement_text(statement));
-    const int result = db->driver->query(db, lane, statement, parameters, parameter_count, arena,
-                                         ret_rows, &span, reterr);
+    int result = bh_db_passage_enter(&passage, db->gate, lane, &span, reterr);
+    if (result == 0) {
+        result = db->driver->query(db, lane, statement, parameters, parameter_count, arena,
+                                   ret_rows, &span, reterr);
+        bh_db_passage_note(&passage, &span, result, statement->is_slow);
+        bh_db_passage_leave(&passage);
+    }
     bh_trace_end(&span, result);
     return result;
 }
@@ -80,8 +92,17 @@ int bh_db_begin(struct bh_db *const db, const enum bh_db_lane lane,
                 struct bh_db_transaction **const ret_transaction, struct bh_error *const reterr)
 {
     struct bh_trace_span span;
+    struct bh_db_passage passage;
     bh_trace_begin(&span, "begin", "BEGIN");
-    const int result = db->driver->begin(db, lane, ret_transaction, &span, reterr);
+    int result = bh_db_passage_enter(&passage, db->gate, lane, &span, reterr);
+    if (result == 0) {
+        result = db->driver->begin(db, lane, ret_transaction, &span, reterr);
+        bh_db_passage_note(&passage, &span, result, false);
+        if (result)
+            bh_db_passage_leave(&passage);
+        else
+            (*ret_transaction)->passage = passage;
+    }
     bh_trace_end(&span, result);
     return result;
 }
@@ -89,8 +110,11 @@ int bh_db_begin(struct bh_db *const db, const enum bh_db_lane lane,
 int bh_db_commit(struct bh_db_transaction *const transaction, struct bh_error *const reterr)
 {
     struct bh_trace_span span;
+    struct bh_db_passage passage = transaction->passage; /* the commit frees the transaction */
     bh_trace_begin(&span, "commit", "COMMIT");
     const int result = transaction->driver->commit(transaction, &span, reterr);
+    bh_db_passage_note(&passage, &span, result, false);
+    bh_db_passage_leave(&passage);
     bh_trace_end(&span, result);
     return result;
 }
@@ -100,8 +124,10 @@ void bh_db_rollback(struct bh_db_transaction *const transaction)
     if (!transaction)
         return;
     struct bh_trace_span span;
+    struct bh_db_passage passage = transaction->passage;
     bh_trace_begin(&span, "rollback", "ROLLBACK");
     transaction->driver->rollback(transaction, &span);
+    bh_db_passage_leave(&passage);
     bh_trace_end(&span, 0);
 }
 
@@ -115,6 +141,7 @@ int bh_db_transaction_query(struct bh_db_transaction *const transaction,
     bh_trace_begin(&span, statement->name, transaction->driver->statement_text(statement));
     const int result = transaction->driver->transaction_query(
         transaction, statement, parameters, parameter_count, arena, ret_rows, &span, reterr);
+    bh_db_passage_note(&transaction->passage, &span, result, statement->is_slow);
     bh_trace_end(&span, result);
     return result;
 }
@@ -129,6 +156,7 @@ int bh_db_transaction_many(struct bh_db_transaction *const transaction,
     bh_trace_begin(&span, statement->name, transaction->driver->statement_text(statement));
     const int result = transaction->driver->transaction_many(
         transaction, statement, parameters, parameter_count, row_count, ret_changes, &span, reterr);
+    bh_db_passage_note(&transaction->passage, &span, result, statement->is_slow);
     bh_trace_end(&span, result);
     return result;
 }

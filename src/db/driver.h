@@ -12,6 +12,7 @@
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
 #include "bulkhead/db/statistics.h"
+#include "db/passage.h"
 #include "db/trace.h"
 
 struct bh_driver {
@@ -63,10 +64,12 @@ struct bh_driver {
 
 struct bh_db {
     const struct bh_driver *driver;
+    const struct bh_db_gate *gate; /* set by db.c after open; NULL: none */
 };
 
 struct bh_db_transaction {
     const struct bh_driver *driver;
+    struct bh_db_passage passage; /* set by db.c after begin */
 };
 
 extern const struct bh_driver bh_sqlite_driver;

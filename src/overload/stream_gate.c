@@ -1,9 +1,9 @@
 /*
  * The stream gate: a line (stream_line.h) under a mutex, and fibers that wait in it.
  *
- * A slot is granted by the thread that gives one back. If the waiting fiber lives on another loop, a
- * task is posted to that loop; the slot's memory is the fiber's stack, so a fiber that stops waiting
- * after its grant stays until the task has run, and then decides.
+ * A slot is granted by the thread that gives one back. If the waiting fiber lives on another loop,
+ * a task is posted to that loop; the slot's memory is the fiber's stack, so a fiber that stops
+ * waiting after its grant stays until the task has run, and then decides.
  */
 #include "bulkhead/overload/stream_gate.h"
 

@@ -25,6 +25,13 @@ def wait_for_status(client: JsonClient, status: int) -> None:
     assert answer.json["status"] == expected and answer.json["backend"] == "postgresql"
 
 
+def breaker_state(client: JsonClient, operation: str) -> float:
+    """0 closed, 1 half-open, 2 open."""
+    name = f'breaker_state{{dependency="database",class="{operation}"}} '
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+
 def test_database_goes_and_comes_back(
     start_tomehub: Callable[..., Server], postgres: Postgres
 ) -> None:
@@ -36,6 +43,7 @@ def test_database_goes_and_comes_back(
         postgres.kill()
         wait_for_status(client, 503)
         assert client.get("/api/books/1").status == 503
+        assert breaker_state(client, "read") == 2
         assert client.get("/api/health/database").headers["retry-after"]
         away = client.get("/api/admin/queries", sort="errors", top=513).json["queries"]
         book = next(query for query in away if query["name"] == "book_by_id")
@@ -43,6 +51,7 @@ def test_database_goes_and_comes_back(
         postgres.start()
         wait_for_status(client, 200)
         assert client.get("/api/books/1").status == 200
+        assert breaker_state(client, "read") == 0
         back = client.get("/api/admin/queries", sort="errors", top=513).json["queries"]
         after = next(query for query in back if query["name"] == "book_by_id")
         assert after["executions"] - after["errors"] > book["executions"] - book["errors"]

@@ -17,7 +17,7 @@ def test_full(client: JsonClient, database: Database) -> None:
     assert health["status"] == "ok" and health["draining"] is False
     assert re.match(r"\d+\.\d+\.\d+", health["version"]) and health["uptime_seconds"] >= 0
     checks = health["checks"]
-    assert set(checks) == {"database", "ingest", "disk_space", "memory"}
+    assert set(checks) == {"database", "ingest", "disk_space", "memory", "breakers"}
     assert all(check["status"] == "ok" for check in checks.values())
     assert checks["database"]["backend"] == database.name
     assert checks["database"]["answered_ms"] >= 0

@@ -17,7 +17,6 @@
 
 struct bh_db;             /* opaque: thread-safe, shared by all loops */
 struct bh_db_transaction; /* opaque: of one fiber */
-struct bh_postgres_options;
 
 enum bh_db_lane { BH_DB_READ, BH_DB_WRITE };
 
@@ -136,6 +135,7 @@ struct bh_db_options {
     const struct bh_statement *statements; /* all the program will run: prepared on first use */
     size_t statement_count;
     const struct bh_postgres_options *postgres; /* bulkhead/db/postgres.h; NULL: its defaults */
+    const struct bh_db_gate *gate;              /* bulkhead/db/gate.h; borrowed; NULL: none */
 };
 
 /* Opens and verifies the database. Not from a fiber. Errors name the file and the cure.

@@ -35,6 +35,9 @@ void bh_health_add(struct bh_health *health, const char *name, bool needed_for_r
 void bh_health_add_disk_space(struct bh_health *health, const char *path);
 void bh_health_add_memory(struct bh_health *health);
 
+/* The circuit breakers of the process: degraded while one is not closed. */
+void bh_health_add_breakers(struct bh_health *health);
+
 /* Handlers' bodies. Full: 200, or 503 when a part is failing. Ready: 200, or 503 while leaving or
  * when a needed part is failing. Live: 200 while the loop turns. */
 int bh_health_respond_full(struct bh_request *request, const struct bh_health *health);

@@ -93,4 +93,5 @@ void tome_health_add_checks(struct bh_health *const health, struct tome_service 
     bh_health_add(health, "ingest", false, check_ingest, service);
     bh_health_add_disk_space(health, data_path);
     bh_health_add_memory(health);
+    bh_health_add_breakers(health);
 }

@@ -51,6 +51,10 @@ struct bh_pool_options {
     uint64_t delay_target_us;    /* CoDel: queue delay that may last … */
     uint64_t delay_interval_us;  /* … this long before BH_POOL_LOW waiters are shed */
     uint64_t seed;               /* of jitter */
+
+    /* Told when the host is found down, and up again; with the pool's lock held. May be NULL. */
+    void (*on_host)(void *argument, bool is_down);
+    void *on_host_argument;
 };
 
 /* The defaults: 5–40 connections, one shard, no overflow, 30 s to wait, and so on; see pool.c. */

@@ -223,8 +223,11 @@ static void set_down(struct bh_pool *const pool)
     const struct bh_pool_breaker *const breaker = &pool->shared.breaker;
     atomic_store_explicit(&pool->down_since_us, breaker->down_since_us, memory_order_relaxed);
     const bool was_down = atomic_exchange(&pool->is_down, breaker->is_down);
-    if (was_down != breaker->is_down)
-        bh_metrics_add(pool->metrics.down, was_down ? -1 : 1);
+    if (was_down == breaker->is_down)
+        return;
+    bh_metrics_add(pool->metrics.down, was_down ? -1 : 1);
+    if (pool->options.on_host)
+        pool->options.on_host(pool->options.on_host_argument, breaker->is_down);
 }
 
 void bh_pool_budget_connected(struct bh_pool_shard *const shard)

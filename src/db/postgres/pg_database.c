@@ -99,6 +99,19 @@ static int start_workers(struct bh_pg_database *const database, struct bh_error 
     return code ? bh_error_set(reterr, code, "no threads for the database's connections") : 0;
 }
 
+/* The primary's reads and writes; a replica's reads go there while it is down. */
+static void read_host(void *const gate, const bool is_down)
+{
+    const struct bh_db_gate *const to = gate;
+    to->host(to->argument, BH_DB_READ, is_down);
+}
+
+static void write_host(void *const gate, const bool is_down)
+{
+    const struct bh_db_gate *const to = gate;
+    to->host(to->argument, BH_DB_WRITE, is_down);
+}
+
 static int make_pool(struct bh_pg_database *const database, const enum bh_pg_pool which,
                      struct bh_error *const reterr)
 {
@@ -123,6 +136,10 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.leak_us = options->leak_us;
     if (options->no_ping)
         pool.ping_after_us = BH_NEVER_US;
+    if (database->options.gate && which != BH_PG_REPLICA) {
+        pool.on_host = is_write ? write_host : read_host;
+        pool.on_host_argument = (void *)(uintptr_t)database->options.gate;
+    }
     return bh_pool_create(&pool, &database->shards.pools[which], reterr);
 }
 

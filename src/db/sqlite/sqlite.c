@@ -395,9 +395,15 @@ int bh_sqlite_run(struct bh_db *const db, const enum bh_db_lane lane, const char
                   struct bh_error *const reterr)
 {
     struct bh_trace_span span;
+    struct bh_db_passage passage;
     bh_trace_begin(&span, name, name);
-    const int result = bh_sqlite_lane_call(database_of(db)->lanes[lane], name, function, argument,
-                                           NULL, &span, reterr);
+    int result = bh_db_passage_enter(&passage, db->gate, lane, &span, reterr);
+    if (result == 0) {
+        result = bh_sqlite_lane_call(database_of(db)->lanes[lane], name, function, argument, NULL,
+                                     &span, reterr);
+        bh_db_passage_note(&passage, &span, result, false);
+        bh_db_passage_leave(&passage);
+    }
     bh_trace_end(&span, result);
     return result;
 }

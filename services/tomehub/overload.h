@@ -1,0 +1,15 @@
+/* What keeps the server useful when there is too much to do, as the settings want it. */
+#pragma once
+
+#include "bulkhead/overload/breaker.h"
+#include "bulkhead/runtime/database_breakers.h"
+#include "settings.h"
+
+/* Without names: for every dependency's breaker. */
+void tome_overload_breaker_options(const struct tome_settings *settings,
+                                   struct bh_breaker_options *ret_options);
+
+/* Those of the database, or none (*ret_breakers is NULL then) where BREAKERS_ENABLED is off. */
+int tome_overload_database_breakers(const struct tome_settings *settings,
+                                    struct bh_database_breakers **ret_breakers,
+                                    struct bh_error *reterr) BH_MUST_CHECK;
