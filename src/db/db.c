@@ -23,6 +23,26 @@ static const struct bh_driver *driver_of(const char *const url, const char **con
     return NULL;
 }
 
+static int open_with(const struct bh_driver *const driver, const char *const location,
+                     const struct bh_db_options *const options, struct bh_db **const ret_db,
+                     struct bh_error *const reterr)
+{
+    struct bh_listeners *listeners;
+    struct bh_db *db;
+    int code = bh_listeners_create(&listeners);
+    if (code)
+        return bh_error_set(reterr, code, "no memory to open the database");
+    code = driver->open(location, options, &db, reterr);
+    if (code) {
+        bh_listeners_destroy(listeners);
+        return code;
+    }
+    db->listeners = listeners;
+    db->gate = options->gate;
+    *ret_db = db;
+    return 0;
+}
+
 int bh_db_open(const struct bh_db_options *const options, struct bh_db **const ret_db,
                struct bh_error *const reterr)
 {
@@ -31,13 +51,7 @@ int bh_db_open(const struct bh_db_options *const options, struct bh_db **const r
     if (driver) {
         bh_trace_register(options->statements, options->statement_count, driver->statement_text,
                           driver->speaks_postgres);
-        struct bh_db *db;
-        const int result = driver->open(location, options, &db, reterr);
-        if (result)
-            return result;
-        db->gate = options->gate;
-        *ret_db = db;
-        return 0;
+        return open_with(driver, location, options, ret_db, reterr);
     }
     /* Only the scheme is shown: behind it may stand a password. */
     struct bh_str rest = bh_str_from(options->url);
@@ -51,8 +65,11 @@ int bh_db_open(const struct bh_db_options *const options, struct bh_db **const r
 
 void bh_db_close(struct bh_db *const db)
 {
-    if (db)
-        db->driver->close(db);
+    if (!db)
+        return;
+    struct bh_listeners *const listeners = db->listeners;
+    db->driver->close(db);
+    bh_listeners_destroy(listeners);
 }
 
 void bh_db_statistics(struct bh_db *const db, const enum bh_db_lane lane,

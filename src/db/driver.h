@@ -12,6 +12,7 @@
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
 #include "bulkhead/db/statistics.h"
+#include "db/listen.h"
 #include "db/passage.h"
 #include "db/trace.h"
 
@@ -47,6 +48,12 @@ struct bh_driver {
                             size_t row_count, int64_t *ret_changes, struct bh_trace_span *span,
                             struct bh_error *reterr);
 
+    /* Somebody listens on a channel that was not asked for yet (db/listen.h), and messages to those
+     * who do. Both NULL: they stay within the process. */
+    void (*listen)(struct bh_db *db);
+    int (*notify)(struct bh_db *db, const char *channel, struct bh_str message,
+                  struct bh_trace_span *span, struct bh_error *reterr);
+
     /* A statement's text for this backend, or NULL; whether PostgreSQL's grammar reads it. */
     const char *(*statement_text)(const struct bh_statement *statement);
     bool speaks_postgres;
@@ -65,6 +72,7 @@ struct bh_driver {
 struct bh_db {
     const struct bh_driver *driver;
     const struct bh_db_gate *gate; /* set by db.c after open; NULL: none */
+    struct bh_listeners *listeners; /* db.c's; set once it is open */
 };
 
 struct bh_db_transaction {

@@ -34,6 +34,26 @@ def test_a_killed_servers_job_is_taken_over(
     wait_until(lambda: not uploads(library_dir))
 
 
+def test_a_leaving_servers_jobs_are_taken_over_at_once(
+    start_tomehub: Callable[..., Server],
+) -> None:
+    """It says that it has left; nobody has to find that out by looking again and again."""
+    leaving = start_tomehub(INGEST_WORKERS=1)
+    other = start_tomehub(INGEST_WORKERS=1, LOG_LEVEL="debug")
+    with JsonClient(leaving.port) as client:
+        jobs = [
+            client.upload("/api/ingest", f"{n}.txt", text_of(f"legacy{n}x", 30000).encode()).json
+            for n in range(8)
+        ]
+    leaving.terminate()
+    assert leaving.wait_exit() == 0
+    other.wait_log("another process has left, looking after its jobs")
+    other.wait_log(r"Took over \d+ jobs of a process that has ended")
+    with JsonClient(other.port) as client:
+        for job in jobs:
+            assert finished(client, job["job_id"])["status"] == "done"
+
+
 def test_a_broken_session_is_made_again(
     start_tomehub: Callable[..., Server], postgres_server: Postgres
 ) -> None:

@@ -24,7 +24,8 @@
 #define JOB_ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define RETRY_US BH_SECOND_US
 #define HOUSEKEEPING_US (5 * BH_SECOND_US)
-#define PRUNE_ROUNDS 60 /* of housekeeping */
+#define PRUNE_ROUNDS 60        /* of housekeeping */
+#define CHANNEL "tomehub_jobs" /* a process has left; its jobs are free */
 
 /* ---- Life ---- */
 
@@ -124,6 +125,8 @@ void tome_ingest_destroy(struct tome_ingest *const ingest)
         return;
     bh_magic_check(ingest, INGEST_MAGIC);
     bh_assert(ingest->fibers == 0);
+    const bool has_started = ingest->listener != NULL;
+    bh_db_unlisten(ingest->listener);
     bh_worker_pool_destroy(ingest->pool);
     for (unsigned i = 0; i < ingest->options.workers; i++) {
         bh_worker_pool_destroy(ingest->readers[i].thread);
@@ -137,6 +140,10 @@ void tome_ingest_destroy(struct tome_ingest *const ingest)
         bh_arena_destroy(worker->arena);
     }
     tome_instance_fini(&ingest->instance);
+    struct bh_error error;
+    if (has_started && bh_db_notify(ingest->options.db, CHANNEL, BH_STR("left"), &error) != 0)
+        bh_log_debug("ingest", "others find out by themselves that this process has left: %s",
+                     error.message);
     tome_event_fini(&ingest->queue_changed);
     tome_event_fini(&ingest->purge_wanted);
     tome_event_fini(&ingest->stop_wanted);
@@ -392,6 +399,16 @@ static void keep_house(void *const argument)
     end_fiber(ingest);
 }
 
+/* Housekeeping would find its jobs too, but not at once. On any thread. */
+static void on_heard(void *const argument, const struct bh_str message)
+{
+    struct tome_ingest *const ingest = argument;
+    if (message.data != NULL)
+        bh_log_debug("ingest", "another process has %.*s, looking after its jobs",
+                     BH_STR_ARGS(message));
+    tome_event_raise(&ingest->purge_wanted);
+}
+
 void tome_ingest_purge_soon(struct tome_ingest *const ingest)
 {
     tome_event_raise(&ingest->purge_wanted);
@@ -422,6 +439,9 @@ int tome_ingest_start(struct tome_ingest *const ingest, struct bh_error *const r
         result = spawn(ingest, keep_house, ingest, reterr);
     if (result == 0 && taken > 0)
         add_queued(ingest, taken);
+    if (result == 0)
+        result = bh_db_listen(ingest->options.db, CHANNEL, on_heard, ingest, &ingest->listener,
+                              reterr);
     return result;
 }
 

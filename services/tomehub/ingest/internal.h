@@ -6,6 +6,7 @@
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/metrics.h"
+#include "bulkhead/db/listen.h"
 #include "ingest/assembly.h"
 #include "event.h"
 #include "ingest/ingest.h"
@@ -59,6 +60,7 @@ struct tome_ingest {
     struct tome_event queue_changed; /* a job was queued, a reader is free, or we are leaving */
     struct tome_event purge_wanted;
     struct tome_event stop_wanted;
+    struct bh_db_listener *listener; /* to processes that leave; NULL: not started */
     atomic_bool draining;
     atomic_bool stopping;
 

@@ -13,7 +13,25 @@
 #define PARAMETERS_OF_OURS 16
 #define PASSWORD_BYTES_MAX 1024
 #define SERVER_VERSION_MIN 140000 /* client_connection_check_interval */
+#define KNOCK_US (120 * BH_MS_US) /* between attempts while a host is down */
 #define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
+
+/* ---- The host ---- */
+
+void bh_pg_host_wait_for_turn(struct bh_pg_host *const host)
+{
+    if (!atomic_load(&host->is_failing))
+        return;
+    const uint64_t now_us = bh_time_now_us();
+    uint64_t turn_us, next_us = atomic_load(&host->next_knock_us);
+    do {
+        turn_us = next_us > now_us ? next_us : now_us;
+    } while (!atomic_compare_exchange_weak(&host->next_knock_us, &next_us, turn_us + KNOCK_US));
+    if (turn_us > now_us)
+        (void)!bh_fiber_sleep(turn_us - now_us);
+}
+
+/* ---- Parameters ---- */
 
 /* What a URL may overrule. Keep-alive finds a dead peer that owes an answer, tcp_user_timeout one
  * that does not take what is sent. */

@@ -19,6 +19,10 @@ struct bh_pg_host {
     atomic_uint_least64_t next_knock_us; /* no attempt before this while it is failing */
 };
 
+/* While it is down each attempt takes a place in time; those who want to connect come in turns.
+ * Fiber. */
+void bh_pg_host_wait_for_turn(struct bh_pg_host *host);
+
 struct bh_pg_config {
     enum bh_db_lane lane;
     char **keywords; /* for PQconnectdbParams; NULL behind the last */

@@ -30,6 +30,7 @@ struct bh_pg_database *bh_pg_database_of(struct bh_db *const db)
 void bh_pg_database_close(struct bh_db *const db)
 {
     struct bh_pg_database *const database = bh_pg_database_of(db);
+    bh_pg_listen_stop(&database->listen);
     bh_pg_replica_stop(&database->replica);
     bh_pg_home_stop(&database->home);
     for (int lane = 0; lane < BH_PG_POOLS; lane++)
@@ -214,6 +215,15 @@ static int make_configs(struct bh_pg_database *const database, struct bh_error *
     return code;
 }
 
+static int start_fibers(struct bh_pg_database *const database, struct bh_error *const reterr)
+{
+    int code = bh_pg_listen_start(&database->listen, &database->base,
+                                  &database->configs[BH_PG_WRITE], &database->home);
+    if (!code && database->postgres.read_url)
+        code = bh_pg_replica_start(&database->replica, &database->shards, &database->home);
+    return code ? bh_error_set(reterr, code, "no fibers for the database") : 0;
+}
+
 static int start(struct bh_pg_database *const database, struct bh_error *const reterr)
 {
     int code = make_configs(database, reterr);
@@ -227,10 +237,7 @@ static int start(struct bh_pg_database *const database, struct bh_error *const r
     const bool has_replica = database->postgres.read_url != NULL;
     for (int which = 0; !code && which < BH_PG_POOLS - !has_replica; which++)
         code = make_pool(database, (enum bh_pg_pool)which, reterr);
-    if (code || !has_replica)
-        return code;
-    code = bh_pg_replica_start(&database->replica, &database->shards, &database->home);
-    return code ? bh_error_set(reterr, code, "no fiber to watch the replica in") : 0;
+    return code ? code : start_fibers(database, reterr);
 }
 
 static int check_options(const struct bh_postgres_options *const options,

@@ -5,6 +5,7 @@
 
 #include "db/driver.h"
 #include "db/postgres/pg_home.h"
+#include "db/postgres/pg_listen.h"
 #include "db/postgres/pg_replica.h"
 #include "db/postgres/pg_shard.h"
 
@@ -19,6 +20,7 @@ struct bh_pg_database {
     struct bh_pg_shards shards;
     struct bh_pg_home home;
     struct bh_pg_replica replica;
+    struct bh_pg_listen listen;
     bool has_shards;
 };
 

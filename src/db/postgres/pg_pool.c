@@ -21,8 +21,6 @@ static const char *const reset_texts[] = {
     "DISCARD TEMP"
 };
 
-#define KNOCK_US (120 * BH_MS_US) /* between attempts while a host is down */
-
 struct bh_pg_job {
     struct bh_pg_connection *connection; /* NULL: destroyed meanwhile */
     const struct bh_pg_config *config;
@@ -97,25 +95,11 @@ static void opened(struct bh_pg_job *const job)
                            bh_loop_now_us(job->loop));
 }
 
-/* While the host is down each attempt takes a place in time; the pools come in turns. */
-static void wait_for_turn(struct bh_pg_host *const host)
-{
-    if (!atomic_load(&host->is_failing))
-        return;
-    const uint64_t now_us = bh_time_now_us();
-    uint64_t turn_us, next_us = atomic_load(&host->next_knock_us);
-    do {
-        turn_us = next_us > now_us ? next_us : now_us;
-    } while (!atomic_compare_exchange_weak(&host->next_knock_us, &next_us, turn_us + KNOCK_US));
-    if (turn_us > now_us)
-        (void)!bh_fiber_sleep(turn_us - now_us);
-}
-
 static void connect_in_fiber(void *const argument)
 {
     struct bh_pg_job *const job = argument;
     bh_fiber_yield(); /* the pool's call has to return before it is answered */
-    wait_for_turn(job->config->host);
+    bh_pg_host_wait_for_turn(job->config->host);
     if (job->connection)
         job->code = bh_worker_run_uncancelable(job->config->connectors, connect_on_worker, job);
     if (job->connection || job->pg)

@@ -41,6 +41,7 @@ static const char *const begin_texts[BH_PG_POOLS] = {
     [BH_PG_REPLICA] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 };
 static const struct bh_statement commit_statement = STATEMENT("commit", "COMMIT");
+static const struct bh_statement notify_statement = STATEMENT("notify", "SELECT pg_notify($1, $2)");
 static const struct bh_statement no_timeout = STATEMENT("migration_lock",
                                                         "SET LOCAL statement_timeout = 0");
 static const struct bh_statement migration_lock = STATEMENT(
@@ -142,6 +143,33 @@ static int database_query(struct bh_db *const db, const enum bh_db_lane lane,
     if (!query.code)
         give_rows(&query.call, ret_rows);
     return counted(query.code);
+}
+
+/* ---- Messages ---- */
+
+static void database_listen(struct bh_db *const db)
+{
+    bh_pg_listen_poke(&bh_pg_database_of(db)->listen);
+}
+
+static void notify_in_fiber(void *const argument)
+{
+    struct query *const query = argument;
+    query->code = query_in(query, BH_PG_WRITE);
+}
+
+/* No write that a replica's reader might miss: it does not keep reads from the replica. */
+static int database_notify(struct bh_db *const db, const char *const channel,
+                           const struct bh_str message, struct bh_trace_span *const span,
+                           struct bh_error *const reterr)
+{
+    struct query query = { .database = bh_pg_database_of(db),
+                           .lane = BH_DB_WRITE,
+                           .reterr = reterr };
+    const struct bh_db_value values[] = { bh_db_text(bh_str_from(channel)), bh_db_text(message) };
+    bh_pg_call_init(&query.call, &notify_statement, values, 2, NULL, span);
+    const int code = bh_pg_home_run(&query.database->home, notify_in_fiber, &query);
+    return code ? no_fiber(code, reterr) : counted(query.code);
 }
 
 /* ---- Transactions ---- */
@@ -432,6 +460,8 @@ const struct bh_driver bh_postgres_driver = {
     .close = bh_pg_database_close,
     .statistics = bh_pg_database_statistics,
     .query = database_query,
+    .listen = database_listen,
+    .notify = database_notify,
     .begin = database_begin,
     .commit = transaction_commit,
     .rollback = transaction_rollback,
