@@ -10,6 +10,7 @@ from pathlib import Path
 
 from support.postgres import Postgres
 from support.postgres_load import AWAY, CLIENTS, READ_MAX, WRITE_MAX, Load
+from support.process import run_command
 from support.tcp_proxy import TcpProxy
 
 RECOVERY_S = 1.0
@@ -186,6 +187,41 @@ def test_password_rotated(
     load.wait_for_ok(500)
     load.finish()
     assert not any("third" in line or "first" in line for line in load.errors)
+
+
+def test_tls(
+    postgres: Postgres, proxy: TcpProxy, tmp_path: Path, start_load: Callable[..., Load]
+) -> None:
+    """Encrypted, the server known by its certificate, and the password bound to that channel."""
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_bytes(postgres.use_tls("127.0.0.1").read_bytes())
+    postgres.sql(
+        "CREATE ROLE walker LOGIN PASSWORD 'secret'; GRANT ALL ON written, star TO walker", "load"
+    )
+    postgres.require_password("walker")
+    load = start_load(
+        f"postgresql://walker:secret@127.0.0.1:{proxy.port}/load"
+        f"?sslmode=verify-full&sslrootcert={trusted}&channel_binding=require"
+    )
+    encrypted = (
+        "SELECT bool_and(ssl), count(*) > 0 FROM pg_stat_ssl"
+        " JOIN pg_stat_activity USING (pid) WHERE usename = 'walker'"
+    )
+    assert postgres.sql(encrypted) == "t|t"
+    proxy.drop()
+    load.wait_for_ok(500)
+    load.finish()
+
+
+def test_tls_without_a_bound_channel(
+    postgres: Postgres, load_database: str, build_dir: Path, tmp_path: Path
+) -> None:
+    """A server that asks for no password cannot prove that it knows it, and is refused."""
+    postgres.use_tls("127.0.0.1")
+    url = f"{postgres.url(load_database)}?sslmode=require&channel_binding=require"
+    program = build_dir / "tests" / "fault" / "db_load"
+    result = run_command(program, tmp_path, (url, 1, 1, 0, 1, 1), {})
+    assert result.status == 1 and "channel binding required" in result.stdout, result.stdout
 
 
 def reads(server: Postgres) -> int:

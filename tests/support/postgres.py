@@ -161,6 +161,27 @@ class Postgres:
         path.write_text(f"host all {role} all scram-sha-256\n" + path.read_text())
         self.sql("SELECT pg_reload_conf()")
 
+    def use_tls(self, name: str) -> Path:
+        """From now on it takes TLS, as a host of that address; returns the certificate to trust."""
+        certificate, key = self.data / "server.crt", self.data / "server.key"
+        command: Command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+        ]
+        command += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{name}"]
+        command += ["-keyout", key, "-out", certificate]
+        subprocess.run(command, check=True, capture_output=True, preexec_fn=self.become)
+        key.chmod(0o600)
+        self.sql("ALTER SYSTEM SET ssl = on")
+        self.sql("SELECT pg_reload_conf()")
+        return certificate
+
     def log(self) -> str:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
