@@ -242,6 +242,7 @@ static void fill_row(struct bh_trace_row *const row, const struct entry *const e
         .slow = totals->slow,
         .repeated_requests = totals->repeated_requests,
         .repeated_maximum = totals->repeated_maximum,
+        .entry = (unsigned)(entry - entries),
     };
 }
 
@@ -256,6 +257,24 @@ size_t bh_trace_read(struct bh_trace_row ret_rows[BH_TRACE_ROWS_MAX])
         bh_trace_counts_sum(i, &totals);
         if (totals.executions > 0)
             fill_row(&ret_rows[count++], &entries[i], &totals);
+    }
+    return count;
+}
+
+size_t bh_trace_read_durations(const struct bh_trace_row *const row,
+                               struct bh_trace_durations ret_durations[BH_TRACE_DURATIONS_MAX])
+{
+    _Static_assert(BH_TRACE_DURATIONS_MAX == BH_TRACE_BUCKETS, "a place for each bucket");
+    struct bh_trace_totals totals;
+    bh_trace_counts_sum(row->entry, &totals);
+    size_t count = 0;
+    for (unsigned i = 0; i < BH_TRACE_BUCKETS; i++) {
+        if (totals.buckets[i] > 0)
+            ret_durations[count++] = (struct bh_trace_durations){
+                .begin_us = bh_trace_bucket_begin_us(i),
+                .end_us = bh_trace_bucket_begin_us(i + 1),
+                .executions = totals.buckets[i],
+            };
     }
     return count;
 }

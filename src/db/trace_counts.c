@@ -132,9 +132,10 @@ static unsigned bucket_of(const uint64_t duration_us)
     return bucket < BH_TRACE_BUCKETS ? bucket : BH_TRACE_BUCKETS - 1;
 }
 
-/* The least duration in a bucket. */
-static uint64_t bucket_begin_us(const unsigned bucket)
+uint64_t bh_trace_bucket_begin_us(const unsigned bucket)
 {
+    if (bucket >= BH_TRACE_BUCKETS)
+        return DURATION_MAX_US;
     return bucket < 8 ? bucket : (UINT64_C(8) + bucket % 8) << (bucket / 8 - 1);
 }
 
@@ -219,8 +220,8 @@ uint64_t bh_trace_quantile_us(const struct bh_trace_totals *const totals, const 
         const double here = (double)totals->buckets[i];
         if (here > 0 && below + here >= wanted) {
             /* The last bucket has no end; the longest run is the best guess for it. */
-            const uint64_t begin_us = bucket_begin_us(i);
-            const uint64_t end_us = i + 1 < BH_TRACE_BUCKETS ? bucket_begin_us(i + 1)
+            const uint64_t begin_us = bh_trace_bucket_begin_us(i);
+            const uint64_t end_us = i + 1 < BH_TRACE_BUCKETS ? bh_trace_bucket_begin_us(i + 1)
                                                              : larger(begin_us, totals->maximum_us);
             const uint64_t at_us = begin_us + (uint64_t)((double)(end_us - begin_us) *
                                                          (wanted - below) / here);

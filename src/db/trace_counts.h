@@ -44,5 +44,8 @@ void bh_trace_counts_repeated(unsigned entry, unsigned runs, bool is_first);
 
 void bh_trace_counts_sum(unsigned entry, struct bh_trace_totals *ret_totals);
 
+/* The least duration in a bucket; of BH_TRACE_BUCKETS: the longest there is. */
+uint64_t bh_trace_bucket_begin_us(unsigned bucket);
+
 /* The duration below which `share` (0 to 1) of the runs stayed; 0 without runs. */
 uint64_t bh_trace_quantile_us(const struct bh_trace_totals *totals, double share);

@@ -53,7 +53,23 @@ static void write_seconds(struct bh_json *const json, const char *const name,
     bh_json_fixed(json, (double)duration_us / 1e6, 6);
 }
 
-static void write_row(struct bh_json *const json, const struct bh_trace_row *const row)
+static void write_durations(struct bh_json *const json, const struct bh_trace_row *const row)
+{
+    struct bh_trace_durations durations[BH_TRACE_DURATIONS_MAX];
+    const size_t count = bh_trace_read_durations(row, durations);
+    bh_json_kv_array(json, "durations");
+    for (size_t i = 0; i < count; i++) {
+        bh_json_array_begin(json);
+        bh_json_int(json, (int64_t)durations[i].begin_us);
+        bh_json_int(json, (int64_t)durations[i].end_us);
+        bh_json_int(json, (int64_t)durations[i].executions);
+        bh_json_array_end(json);
+    }
+    bh_json_array_end(json);
+}
+
+static void write_row(struct bh_json *const json, const struct bh_trace_row *const row,
+                      const bool with_durations)
 {
     char fingerprint[17];
     snprintf(fingerprint, sizeof(fingerprint), "%016llx", (unsigned long long)row->fingerprint);
@@ -72,10 +88,13 @@ static void write_row(struct bh_json *const json, const struct bh_trace_row *con
     bh_json_kv_int(json, "slow", (int64_t)row->slow);
     bh_json_kv_int(json, "repeated_requests", (int64_t)row->repeated_requests);
     bh_json_kv_int(json, "repeated_maximum", (int64_t)row->repeated_maximum);
+    if (with_durations)
+        write_durations(json, row);
     bh_json_object_end(json);
 }
 
-int bh_queries_write(struct bh_json *const json, enum bh_queries_sort sort, const size_t top)
+int bh_queries_write(struct bh_json *const json, enum bh_queries_sort sort, const size_t top,
+                     const bool with_durations)
 {
     struct bh_trace_row *const rows = malloc(BH_TRACE_ROWS_MAX * sizeof(*rows));
     if (!rows)
@@ -94,7 +113,7 @@ int bh_queries_write(struct bh_json *const json, enum bh_queries_sort sort, cons
     write_seconds(json, "total_seconds", executed_us);
     bh_json_kv_array(json, "queries");
     for (size_t i = 0; i < count && i < top; i++)
-        write_row(json, &rows[i]);
+        write_row(json, &rows[i], with_durations);
     bh_json_array_end(json);
     free(rows);
     return 0;

@@ -184,7 +184,9 @@ def test_profile(busy: Server, command: Callable[..., CommandResult], search_tex
     search = next(row for row in shown if row[3].startswith(search_text))
     assert int(search[0]) > 10
     assert float(search[1]) == pytest.approx(int(search[0]) * float(search[2]), rel=0.1, abs=0.001)
-    assert re.search(r"\d+ statements?, \d+ executions?, [0-9.]+ s in the database", rows[-1])
+    assert re.search(
+        r"\d+ statements?, \d+ executions?, [0-9.]+ s in the database .95% of them within", rows[-1]
+    )
 
 
 def test_profile_as_json(
@@ -196,6 +198,19 @@ def test_profile_as_json(
     assert 0.9 < profile["duration_seconds"] < 5
     search = next(query for query in profile["queries"] if query["name"] == search_name)
     assert search["executions"] > 10 and search["rows"] >= search["executions"]
+    assert 0 < search["p95_seconds"] <= profile["total_seconds"]
+    assert 0 < profile["p95_seconds"] < 5
+
+
+def test_profile_is_of_its_window(
+    tomehub: Server, client: JsonClient, command: Callable[..., CommandResult], search_name: str
+) -> None:
+    """What took long before does not count; what did not run is not there."""
+    for _ in range(20):
+        client.get("/api/search", q="speckled band")
+    result = command("profile", "-d", 1, "--json", PORT=tomehub.port)
+    profile = json.loads(result.stdout)
+    assert search_name not in [query["name"] for query in profile["queries"]]
 
 
 def start_profile(binary: Path, directory: Path, port: int) -> subprocess.Popen[str]:

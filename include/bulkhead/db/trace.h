@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #include "bulkhead/base/macro.h"
 
 struct bh_trace_options {
@@ -35,7 +37,21 @@ struct bh_trace_row {
     uint64_t slow;                        /* logged as such */
     uint64_t repeated_requests;           /* requests that ran it more than runs_maximum times */
     uint64_t repeated_maximum;            /* runs in the worst of them */
+    unsigned entry;                       /* private */
 };
 
 /* Fills the rows of all that has run. Returns their number. */
 size_t bh_trace_read(struct bh_trace_row ret_rows[BH_TRACE_ROWS_MAX]);
+
+/* Executions that took from `begin_us` to less than `end_us`; the bounds are the same at any time,
+ * so what came in between two readings is the difference of the two. */
+struct bh_trace_durations {
+    uint64_t begin_us, end_us, executions;
+};
+
+#define BH_TRACE_DURATIONS_MAX 201
+
+/* Fills how long the executions of a row of bh_trace_read took, as of now, the shortest first, without
+ * bounds that nothing fell between. Returns their number. */
+size_t bh_trace_read_durations(const struct bh_trace_row *row,
+                               struct bh_trace_durations ret_durations[BH_TRACE_DURATIONS_MAX]);

@@ -18,7 +18,7 @@
 #include "cli/progress.h"
 #include "cli/session.h"
 
-#define TARGET "/api/admin/queries?top=513"
+#define TARGET "/api/admin/queries?top=513&durations=true"
 #define ANSWER_MAX (4u << 20)
 #define ANSWER_DEPTH_MAX 8
 #define ANSWER_TIMEOUT_US (10 * BH_SECOND_US)

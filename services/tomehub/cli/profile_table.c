@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bulkhead/db/trace.h"
+
 #define SQL_BEGINS_AT 28 /* column of the table */
 
 /* ---- Reading ---- */
@@ -53,6 +55,84 @@ static const json_t *query_with(const json_t *const queries, const char *const f
     return NULL;
 }
 
+/* ---- Durations ---- */
+
+/* How many executions fell into the bucket that begins there. */
+static int64_t executions_at(const json_t *const durations, const json_int_t begin_us)
+{
+    size_t index;
+    const json_t *bucket;
+    json_array_foreach((json_t *)(uintptr_t)durations, index, bucket)
+    {
+        if (json_integer_value(json_array_get(bucket, 0)) == begin_us)
+            return json_integer_value(json_array_get(bucket, 2));
+    }
+    return 0;
+}
+
+/* Executions of the window by how long they took, the shortest first. */
+struct durations {
+    struct {
+        int64_t begin_us, end_us, executions;
+    } buckets[BH_TRACE_DURATIONS_MAX];
+    size_t count;
+    int64_t executions;
+};
+
+/* In its place by duration; a further one than any server sends is left out. */
+static void add_bucket(struct durations *const sum, const int64_t begin_us, const int64_t end_us,
+                       const int64_t executions)
+{
+    size_t at = sum->count;
+    while (at > 0 && sum->buckets[at - 1].begin_us >= begin_us)
+        at--;
+    const bool is_known = at < sum->count && sum->buckets[at].begin_us == begin_us;
+    if (executions <= 0 || (!is_known && sum->count == BH_TRACE_DURATIONS_MAX))
+        return;
+    sum->executions += executions;
+    if (is_known) {
+        sum->buckets[at].executions += executions;
+        return;
+    }
+    memmove(&sum->buckets[at + 1], &sum->buckets[at], (sum->count - at) * sizeof(sum->buckets[0]));
+    sum->buckets[at].begin_us = begin_us;
+    sum->buckets[at].end_us = end_us;
+    sum->buckets[at].executions = executions;
+    sum->count++;
+}
+
+static void add_window(struct durations *const sum, const json_t *const query,
+                       const json_t *const query_before)
+{
+    const json_t *const before = json_object_get(query_before, "durations");
+    const json_t *const after = json_object_get(query, "durations");
+    size_t index;
+    const json_t *bucket;
+    json_array_foreach((json_t *)(uintptr_t)after, index, bucket)
+    {
+        const json_int_t begin_us = json_integer_value(json_array_get(bucket, 0));
+        add_bucket(sum, begin_us, json_integer_value(json_array_get(bucket, 1)),
+                   json_integer_value(json_array_get(bucket, 2)) - executions_at(before, begin_us));
+    }
+}
+
+/* Within the bucket as if its executions were spread evenly. */
+static double p95_seconds(const struct durations *const durations)
+{
+    double left = 0.95 * (double)durations->executions;
+    for (size_t i = 0; i < durations->count; i++) {
+        const double here = (double)durations->buckets[i].executions;
+        const double begin_us = (double)durations->buckets[i].begin_us;
+        const double width_us = (double)durations->buckets[i].end_us - begin_us;
+        if (left <= here)
+            return (begin_us + width_us * left / here) / 1e6;
+        left -= here;
+    }
+    return 0;
+}
+
+/* ---- The window ---- */
+
 /* What came to the row since `before`. */
 static void subtract(struct tome_profile_row *const row, const json_t *const before)
 {
@@ -67,6 +147,16 @@ static void subtract(struct tome_profile_row *const row, const json_t *const bef
     row->repeated_requests -= earlier.repeated_requests;
     row->total_seconds -= earlier.total_seconds;
     row->wait_seconds -= earlier.wait_seconds;
+}
+
+static void measure(struct tome_profile_row *const row, const json_t *const query,
+                    const json_t *const queries_before, struct durations *const all)
+{
+    struct durations own = { .count = 0 };
+    const json_t *const before = query_with(queries_before, row->fingerprint);
+    add_window(&own, query, before);
+    add_window(all, query, before);
+    row->p95_seconds = p95_seconds(&own);
 }
 
 static int compare(const void *const one, const void *const two)
@@ -91,6 +181,7 @@ int tome_profile_between(const json_t *const before, const json_t *const after,
     profile.rows = calloc(json_array_size(queries) + 1, sizeof(*profile.rows));
     if (profile.rows == NULL)
         return bh_error_set(reterr, BH_ENOMEM, "out of memory");
+    struct durations all = { .count = 0 };
     size_t index;
     const json_t *query;
     json_array_foreach((json_t *)(uintptr_t)queries, index, query)
@@ -98,10 +189,12 @@ int tome_profile_between(const json_t *const before, const json_t *const after,
         struct tome_profile_row *const row = &profile.rows[profile.count];
         *row = row_of(query);
         subtract(row, queries_before);
+        measure(row, query, queries_before, &all);
         profile.executions += row->executions;
         profile.total_seconds += row->total_seconds;
         profile.count += row->executions > 0;
     }
+    profile.p95_seconds = p95_seconds(&all);
     qsort(profile.rows, profile.count, sizeof(*profile.rows), compare);
     *ret_profile = profile;
     return 0;
@@ -150,9 +243,12 @@ void tome_profile_print(const struct tome_profile *const profile, const size_t t
     bh_buf_printf(text, "%6s  %8s  %8s  SQL\n", "Exec", "Total(s)", "Avg(s)");
     for (size_t i = 0; i < profile->count && i < top; i++)
         print_row(&profile->rows[i], columns, text);
-    bh_buf_printf(text, "%zu statement%s, %lld execution%s, %.3f s in the database, in %.1f s\n",
+    bh_buf_printf(text,
+                  "%zu statement%s, %lld execution%s, %.3f s in the database (95%% of them within "
+                  "%.6f s), in %.1f s\n",
                   profile->count, profile->count == 1 ? "" : "s", (long long)profile->executions,
-                  profile->executions == 1 ? "" : "s", profile->total_seconds, profile->seconds);
+                  profile->executions == 1 ? "" : "s", profile->total_seconds, profile->p95_seconds,
+                  profile->seconds);
     for (size_t i = 0; i < profile->count; i++) {
         const struct tome_profile_row *const row = &profile->rows[i];
         if (row->repeated_requests > 0)
@@ -181,6 +277,7 @@ void tome_profile_json(const struct tome_profile *const profile, const size_t to
     bh_json_kv_int(json, "statements", (int64_t)profile->count);
     bh_json_kv_int(json, "executions", profile->executions);
     write_seconds(json, "total_seconds", profile->total_seconds);
+    write_seconds(json, "p95_seconds", profile->p95_seconds);
     bh_json_kv_array(json, "queries");
     for (size_t i = 0; i < profile->count && i < top; i++) {
         const struct tome_profile_row *const row = &profile->rows[i];
@@ -191,6 +288,7 @@ void tome_profile_json(const struct tome_profile *const profile, const size_t to
         bh_json_kv_int(json, "executions", row->executions);
         write_seconds(json, "total_seconds", row->total_seconds);
         write_seconds(json, "mean_seconds", row->total_seconds / (double)row->executions);
+        write_seconds(json, "p95_seconds", row->p95_seconds);
         write_seconds(json, "wait_seconds", row->wait_seconds);
         bh_json_kv_int(json, "rows", row->rows);
         bh_json_kv_int(json, "errors", row->errors);

@@ -8,15 +8,15 @@ struct tome_profile_row {
     const char *fingerprint, *name, *sql; /* borrowed from the later answer */
     int64_t executions, rows, errors, slow, repeated_requests;
     int64_t repeated_maximum; /* since the server's start */
-    double total_seconds, wait_seconds;
+    double total_seconds, wait_seconds, p95_seconds;
 };
 
 struct tome_profile {
     struct tome_profile_row *rows; /* the most total time first */
     size_t count;
     int64_t executions, repeat_limit;
-    double seconds; /* of the window, by the server's clock */
-    double total_seconds;
+    double seconds;                    /* of the window, by the server's clock */
+    double total_seconds, p95_seconds; /* of all */
 };
 
 /* Both answers outlive *ret_profile. BH_ESYNTAX: one is not such an answer. BH_ECONFLICT: the

@@ -272,6 +272,17 @@ static void test_quantile(void **const state)
     assert_int_equal(row.maximum_us, 10000);
     assert_int_equal(row.mean_us, 5000);
     assert_in_range(row.p95_us, 9500 * 94 / 100, 9500 * 106 / 100);
+    static struct bh_trace_durations durations[BH_TRACE_DURATIONS_MAX];
+    uint64_t executions = 0;
+    const size_t count = bh_trace_read_durations(&row, durations);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(durations[i].begin_us < durations[i].end_us && durations[i].executions > 0);
+        assert_true(i == 0 || durations[i - 1].end_us == durations[i].begin_us);
+        executions += durations[i].executions;
+    }
+    assert_int_equal(executions, row.executions);
+    assert_int_equal(durations[0].begin_us, 1);
+    assert_true(durations[count - 1].begin_us <= 10000 && durations[count - 1].end_us > 10000);
     record("quantile_one", "SELECT a FROM quantile_one", 1234567);
     assert_in_range(row_of("quantile_one").p95_us, 1234567 * 94 / 100, 1234567);
     record("quantile_day", "SELECT a FROM quantile_day", 86400 * BH_SECOND_US);
