@@ -4,6 +4,7 @@
 
 #include <linux/limits.h>
 
+#include "answers/provider.h"
 #include "bulkhead/base/metrics.h"
 #include "bulkhead/overload/stream_gate.h"
 #include "bulkhead/runtime/lifecycle.h"
@@ -132,6 +133,8 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     if (result == 0)
         result = tome_searcher_create(service.db, &service.searcher, reterr);
     if (result == 0)
+        result = tome_provider_create(settings, &service.provider, reterr);
+    if (result == 0)
         result = tome_serve_create_ingest(settings, service.db, &service.ingest, reterr);
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
@@ -154,6 +157,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_stream_gate_destroy(service.stream_gate);
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);
+    tome_provider_destroy(service.provider);
     tome_searcher_destroy(service.searcher);
     bh_db_close(service.db);
     bh_database_breakers_destroy(breakers);

@@ -13,6 +13,7 @@ struct tome_service {
     const struct tome_settings *settings;
     struct bh_db *db;
     struct tome_searcher *searcher;
+    struct tome_provider *provider; /* of generated answers; NULL: none */
     struct tome_ingest *ingest;
     struct bh_health *health;
     struct bh_guard *guard;

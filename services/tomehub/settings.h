@@ -58,6 +58,11 @@ struct tome_settings {
     uint64_t worker_start_timeout_us, worker_hang_timeout_us; /* hang: 0 is not watched */
     int64_t worker_restart_limit;
 
+    const char *answer_url; /* "": answers are extractive */
+    const char *answer_model, *answer_api_key, *answer_proxy, *answer_ca_file;
+    uint64_t answer_connect_timeout_us, answer_first_byte_timeout_us;
+    uint64_t answer_idle_timeout_us, answer_timeout_us;
+
     uint64_t shutdown_delay_us;
     uint64_t shutdown_timeout_us;
 };

@@ -116,8 +116,10 @@ void tome_view_reply(struct bh_json *const json, const struct tome_reply *const 
 {
     bh_json_kv_string(json, "verdict",
                       reply->verdict == TOME_VERDICT_PASS ? BH_STR("PASS") : BH_STR("DECLINE"));
-    bh_json_kv_string(json, "source", BH_STR("extractive"));
-    bh_json_kv_bool(json, "degraded", false);
+    bh_json_kv_string(json, "source",
+                      reply->is_generated ? BH_STR("generated") : BH_STR("extractive"));
+    bh_json_kv_bool(json, "degraded", reply->is_degraded);
+    bh_json_kv_int(json, "attempts", reply->attempts);
     bh_json_kv_string(json, "answer", reply->text);
     bh_json_kv_array(json, "citations");
     for (size_t i = 0; i < reply->citation_count; i++)

@@ -32,6 +32,7 @@ COMPLETE_FIELDS = {
     "verdict",
     "source",
     "degraded",
+    "attempts",
     "answer",
     "citations",
     "timings",
@@ -205,7 +206,7 @@ def test_a_client_that_leaves_harms_nobody(
 def test_metrics(reader: JsonClient) -> None:
     ask(reader, QUESTION)
     text = reader.get("/metrics").text
-    assert 'tomehub_answers_total{verdict="pass"}' in text
+    assert 'tomehub_answers_total{source="extractive",verdict="pass"}' in text
     assert "tomehub_answer_duration_seconds_count" in text
 
 

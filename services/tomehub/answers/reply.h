@@ -8,6 +8,8 @@
 
 #include "library/search.h"
 
+struct tome_provider;
+
 #define TOME_REPLY_CITATIONS_MAX 16
 
 /* What is said where nothing in the library answers. */
@@ -27,7 +29,10 @@ struct tome_citation {
 
 struct tome_reply {
     enum tome_verdict verdict;
-    struct bh_str text;                                       /* the whole answer */
+    bool is_generated;  /* by the provider; else extractive */
+    bool is_degraded;   /* extractive because the provider failed */
+    unsigned attempts;  /* of the provider */
+    struct bh_str text; /* the whole answer */
     struct tome_citation citations[TOME_REPLY_CITATIONS_MAX]; /* [1] is the first */
     size_t citation_count;
     size_t chunk_count; /* read for it */
@@ -38,11 +43,21 @@ struct tome_reply {
 struct tome_reply_listener {
     int (*loaded)(void *argument, size_t chunk_count, struct bh_error *reterr); /* once, first */
     int (*text)(void *argument, struct bh_str text, struct bh_error *reterr);
+    int (*restart)(void *argument, struct bh_error *reterr); /* forget the text told so far */
+    int (*waiting)(void *argument, struct bh_error *reterr); /* nothing to tell for a while */
     void *argument;
+};
+
+/* Who listens to nothing but the end. */
+extern const struct tome_reply_listener tome_reply_unheard;
+
+struct tome_replier {
+    struct tome_searcher *searcher;
+    struct tome_provider *provider; /* NULL: every answer is extractive */
 };
 
 /* `request`: the question as its query, filters and owner; the rest of it does not matter. All of
  * the reply lives in `arena`. Errors: the search's, before anything was told; the listener's. */
-int tome_reply_make(struct tome_searcher *searcher, const struct tome_search_request *request,
+int tome_reply_make(const struct tome_replier *replier, const struct tome_search_request *request,
                     const struct tome_reply_listener *listener, struct bh_arena *arena,
                     struct tome_reply *ret_reply, struct bh_error *reterr) BH_MUST_CHECK;

@@ -47,36 +47,52 @@ static int compare_hashes(const void *const a, const void *const b)
     return left < right ? -1 : left > right;
 }
 
-static void sort_and_unite(struct tome_sentence_words *const words)
+static size_t sort_and_unite(uint32_t *const hashes, const size_t count)
 {
     size_t kept = 0;
-    qsort(words->hashes, words->count, sizeof(words->hashes[0]), compare_hashes);
-    for (size_t i = 0; i < words->count; i++)
-        if (kept == 0 || words->hashes[kept - 1] != words->hashes[i])
-            words->hashes[kept++] = words->hashes[i];
-    words->count = kept;
+    qsort(hashes, count, sizeof(hashes[0]), compare_hashes);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || hashes[kept - 1] != hashes[i])
+            hashes[kept++] = hashes[i];
+    return kept;
+}
+
+static size_t collect(struct tome_analyzer *const analyzer, const enum tome_language language,
+                      const struct bh_str text, uint32_t *const hashes, const size_t capacity,
+                      size_t *const ret_token_count)
+{
+    struct tome_token token;
+    size_t count = 0, token_count = 0;
+    tome_analyzer_begin(analyzer, text);
+    for (; tome_analyzer_next(analyzer, &token); token_count++)
+        if (count < capacity && !tome_language_is_stop_word(language, token.form))
+            hashes[count++] = tome_sentence_hash(tome_analyzer_stem(analyzer, &token, language));
+    *ret_token_count = token_count;
+    return sort_and_unite(hashes, count);
+}
+
+size_t tome_words_collect(struct tome_analyzer *const analyzer, const enum tome_language language,
+                          const struct bh_str text, uint32_t *const hashes, const size_t capacity)
+{
+    size_t token_count;
+    return collect(analyzer, language, text, hashes, capacity, &token_count);
+}
+
+bool tome_words_have(const uint32_t *const hashes, const size_t count, const uint32_t hash)
+{
+    return count > 0 && bsearch(&hash, hashes, count, sizeof(hash), compare_hashes) != NULL;
 }
 
 void tome_sentence_words(struct tome_analyzer *const analyzer, const enum tome_language language,
                          const struct bh_str sentence, struct tome_sentence_words *const ret_words)
 {
-    struct tome_token token;
-    ret_words->count = ret_words->token_count = 0;
-    tome_analyzer_begin(analyzer, sentence);
-    while (tome_analyzer_next(analyzer, &token)) {
-        ret_words->token_count++;
-        if (ret_words->count < TOME_SENTENCE_WORDS_MAX &&
-            !tome_language_is_stop_word(language, token.form))
-            ret_words->hashes[ret_words->count++] = tome_sentence_hash(
-                tome_analyzer_stem(analyzer, &token, language));
-    }
-    sort_and_unite(ret_words);
+    ret_words->count = collect(analyzer, language, sentence, ret_words->hashes,
+                               TOME_SENTENCE_WORDS_MAX, &ret_words->token_count);
 }
 
 bool tome_sentence_has(const struct tome_sentence_words *const words, const uint32_t hash)
 {
-    return words->count > 0 &&
-           bsearch(&hash, words->hashes, words->count, sizeof(hash), compare_hashes) != NULL;
+    return tome_words_have(words->hashes, words->count, hash);
 }
 
 double tome_sentence_likeness(const struct tome_sentence_words *const a,

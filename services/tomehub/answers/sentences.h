@@ -23,6 +23,11 @@ struct tome_sentence_words {
 void tome_sentence_words(struct tome_analyzer *analyzer, enum tome_language language,
                          struct bh_str sentence, struct tome_sentence_words *ret_words);
 
+/* The same for any text into `hashes`; returns how many there are, at most `capacity`. */
+size_t tome_words_collect(struct tome_analyzer *analyzer, enum tome_language language,
+                          struct bh_str text, uint32_t *hashes, size_t capacity);
+bool tome_words_have(const uint32_t *hashes, size_t count, uint32_t hash);
+
 /* The hash by which a word is known. */
 uint32_t tome_sentence_hash(struct bh_str stem);
 

@@ -1,8 +1,10 @@
 /* `tomehub answer`: a question answered from the library, with where each sentence stands. */
+#include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "bulkhead/base/time.h"
+#include "answers/provider.h"
+#include "bulkhead/base/assert.h"
+#include "bulkhead/loop/fiber.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -34,6 +36,19 @@ static int print_text(void *const argument, const struct bh_str text, struct bh_
         return 0;
     if (fwrite(text.data, 1, text.size, stdout) != text.size || fflush(stdout) != 0)
         return bh_error_set(reterr, BH_EIO, "cannot write to standard output");
+    return 0;
+}
+
+static int start_again(void *const argument, struct bh_error *const reterr)
+{
+    (void)reterr;
+    const bool *const is_quiet = argument;
+    return *is_quiet ? 0 : print_text(argument, BH_STR("\n\n(thrown away; again:)\n\n"), reterr);
+}
+
+static int keep_waiting(void *const argument, struct bh_error *const reterr)
+{
+    (void)argument, (void)reterr;
     return 0;
 }
 
@@ -73,26 +88,72 @@ static enum tome_exit print_json(const struct tome_reply *const reply)
 
 /* ---- The command ---- */
 
+/* The provider is waited for on a loop. */
+struct asking {
+    struct bh_task start;
+    struct bh_loop *loop;
+    struct tome_replier replier;
+    const struct tome_search_request *request;
+    struct tome_reply_listener listener;
+    struct bh_arena *arena;
+    struct tome_reply reply;
+    int result;
+    struct bh_error error;
+};
+
+static void ask(void *const argument)
+{
+    struct asking *const asking = argument;
+    asking->result = tome_reply_make(&asking->replier, asking->request, &asking->listener,
+                                     asking->arena, &asking->reply, &asking->error);
+    bh_loop_stop(asking->loop);
+}
+
+static void start(struct bh_task *const task)
+{
+    struct asking *const asking = BH_CONTAINER_OF(task, struct asking, start);
+    const int result = bh_fiber_spawn(asking->loop, ask, asking);
+    bh_assert(result == 0);
+}
+
+static int ask_on_loop(const struct tome_session *const session, struct asking *const asking)
+{
+    struct bh_error *const error = &asking->error;
+    int result = bh_arena_create(ARENA_BYTES_MAX, &asking->arena);
+    if (result == 0)
+        result = tome_searcher_create(session->db, &asking->replier.searcher, error);
+    if (result == 0)
+        result = tome_provider_create(&session->settings, &asking->replier.provider, error);
+    if (result == 0)
+        result = bh_loop_create(NULL, &asking->loop);
+    if (result != 0)
+        return result;
+    asking->start.run = start;
+    bh_loop_post(asking->loop, &asking->start);
+    bh_loop_run(asking->loop);
+    bh_loop_destroy(asking->loop);
+    return asking->result;
+}
+
 static enum tome_exit answer(const struct tome_command *const command,
                              const struct tome_session *const session,
                              const struct tome_search_request *const request, bool is_json)
 {
-    struct bh_arena *BH_CLEANUP(bh_arena_destroy_cleanup) arena = NULL;
-    struct tome_searcher *searcher = NULL;
-    struct tome_reply reply;
-    struct bh_error error = { .message = "no memory for an answer" };
-    const struct tome_reply_listener listener = { loaded, print_text, &is_json };
-    int result = bh_arena_create(ARENA_BYTES_MAX, &arena);
-    if (result == 0)
-        result = tome_searcher_create(session->db, &searcher, &error);
-    if (result == 0)
-        result = tome_reply_make(searcher, request, &listener, arena, &reply, &error);
-    tome_searcher_destroy(searcher);
-    if (result != 0) {
-        tome_cli_error(command, "%s", error.message);
-        return TOME_EXIT_FAILED;
-    }
-    return is_json ? print_json(&reply) : print_citations(&reply);
+    struct asking asking = { .request = request,
+                             .listener = { loaded, print_text, start_again, keep_waiting,
+                                           &is_json },
+                             .error = { .message = "no memory for an answer" } };
+    signal(SIGPIPE, SIG_IGN);
+    const int result = ask_on_loop(session, &asking);
+    tome_provider_destroy(asking.replier.provider);
+    tome_searcher_destroy(asking.replier.searcher);
+    enum tome_exit exit = TOME_EXIT_FAILED;
+    if (result != 0)
+        tome_cli_error(command, "%s", asking.error.message);
+    else
+        exit = is_json ? print_json(&asking.reply) : print_citations(&asking.reply);
+    bh_arena_destroy(asking.arena);
+    return exit;
 }
 
 static enum tome_exit run(const struct tome_command *const command, const int argc,

@@ -36,27 +36,14 @@ static int refuse(struct bh_request *const request, const struct tome_search_req
     return tome_problem_send(request, &problem);
 }
 
-static int ignore_count(void *const argument, const size_t count, struct bh_error *const reterr)
-{
-    (void)argument, (void)count, (void)reterr;
-    return 0;
-}
-
-static int ignore_text(void *const argument, const struct bh_str text,
-                       struct bh_error *const reterr)
-{
-    (void)argument, (void)text, (void)reterr;
-    return 0;
-}
-
 /* "answer": {…}: the extractive one, for it takes no longer than the search. */
 static int write_reply(struct bh_request *const request,
                        const struct tome_search_request *const search, struct bh_json *const json,
                        struct bh_error *const reterr)
 {
-    static const struct tome_reply_listener listener = { ignore_count, ignore_text, NULL };
+    const struct tome_replier replier = { .searcher = tome_service_of(request)->searcher };
     struct tome_reply reply;
-    const int result = tome_reply_make(tome_service_of(request)->searcher, search, &listener,
+    const int result = tome_reply_make(&replier, search, &tome_reply_unheard,
                                        bh_request_arena(request), &reply, reterr);
     if (result != 0)
         return result;

@@ -73,6 +73,21 @@ static int text_came(void *const argument, const struct bh_str text, struct bh_e
     return line_end(stream, reterr);
 }
 
+static int restart(void *const argument, struct bh_error *const reterr)
+{
+    struct stream *const stream = argument;
+    line_begin(stream, BH_STR("restart"));
+    return line_end(stream, reterr);
+}
+
+/* A comment, so that proxies keep a connection on which little happens; lines have none. */
+static int keep_alive(void *const argument, struct bh_error *const reterr)
+{
+    const struct stream *const stream = argument;
+    const int result = stream->is_events ? bh_stream_write(stream->request, BH_STR(":\n\n")) : 0;
+    return result == 0 ? 0 : bh_error_set(reterr, result, "%s", bh_error_text(result));
+}
+
 static int complete(struct stream *const stream, const struct tome_reply *const reply,
                     struct bh_error *const reterr)
 {
@@ -102,13 +117,17 @@ static int stream_answer(struct stream *const stream,
                          const struct tome_search_request *const search)
 {
     const struct tome_service *const service = tome_service_of(stream->request);
+    const struct tome_replier replier = { .searcher = service->searcher,
+                                          .provider = service->provider };
     const struct tome_reply_listener listener = { .loaded = chunks_loaded,
                                                   .text = text_came,
+                                                  .restart = restart,
+                                                  .waiting = keep_alive,
                                                   .argument = stream };
     struct tome_reply reply;
     struct bh_error error;
-    int result = tome_reply_make(service->searcher, search, &listener,
-                                 bh_request_arena(stream->request), &reply, &error);
+    int result = tome_reply_make(&replier, search, &listener, bh_request_arena(stream->request),
+                                 &reply, &error);
     if (result == 0)
         result = complete(stream, &reply, &error);
     return result == 0 ? bh_stream_end(stream->request) : fail(stream, &error);
