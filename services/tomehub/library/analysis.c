@@ -27,6 +27,7 @@
 #define FOLDED_MAX 24          /* bytes one character may become */
 #define CACHE_SLOTS 8192
 #define CACHE_WORD_MAX 28
+#define ENDS_WORD 1         /* an ASCII character that no word goes on behind */
 #define TOKEN_UNITS_MAX 128 /* UTF-16 units of a word given to a stemmer */
 
 enum char_class { OTHER, LETTER, DIGIT, MARK, IGNORED, APOSTROPHE, SINGLE };
@@ -38,6 +39,7 @@ struct fold {
 
 static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
 static uint8_t class_table[BMP_SIZE];
+static uint8_t plain_table[256]; /* ASCII letters: the small one; ENDS_WORD; 0: anything else */
 static struct fold fold_table[FOLD_TABLE_SIZE];
 static const UNormalizer2 *nfkd, *nfc;
 
@@ -52,7 +54,8 @@ struct tome_analyzer {
     BH_MAGIC_FIELD;
     struct bh_str text;
     size_t offset;
-    bool after_single; /* the token before was SINGLE and ended right here */
+    const bool *first_letters; /* of the plain words that are wanted; NULL: all */
+    bool after_single;         /* the token before was SINGLE and ended right here */
     size_t form_size;
     char form[TOME_FORM_MAX + FOLDED_MAX];
     char stem[TOME_FORM_MAX + FOLDED_MAX];
@@ -237,6 +240,12 @@ static void make_tables(void)
     bh_assert(U_SUCCESS(error));
     for (UChar32 c = 0; c < BMP_SIZE; c++)
         class_table[c] = (uint8_t)classify(c);
+    for (unsigned c = 0; c < 0x80; c++) {
+        if (class_table[c] == LETTER)
+            plain_table[c] = (uint8_t)(c | 0x20);
+        else if (class_table[c] == OTHER)
+            plain_table[c] = ENDS_WORD;
+    }
     for (UChar32 c = 0; c < FOLD_TABLE_SIZE; c++) {
         char folded[FOLDED_MAX];
         const size_t size = fold_by_library(c, folded);
@@ -274,8 +283,15 @@ void tome_analyzer_destroy(struct tome_analyzer *const analyzer)
 
 void tome_analyzer_begin(struct tome_analyzer *const analyzer, const struct bh_str text)
 {
+    tome_analyzer_begin_some(analyzer, text, NULL);
+}
+
+void tome_analyzer_begin_some(struct tome_analyzer *const analyzer, const struct bh_str text,
+                              const bool *const first_letters)
+{
     analyzer->text = text;
     analyzer->offset = 0;
+    analyzer->first_letters = first_letters;
     analyzer->after_single = false;
 }
 
@@ -433,11 +449,44 @@ static void read_word(struct tome_analyzer *const analyzer, const size_t start, 
     ret_token->joined = false;
 }
 
+/* Most words are plain: ASCII letters, and then an ASCII character that ends any word. Returns the
+ * word's end, or `start` when there is none. */
+static size_t plain_word_end(const struct bh_str text, const size_t start)
+{
+    const uint8_t *const data = (const uint8_t *)text.data;
+    size_t end = start;
+    while (end < text.size && plain_table[data[end]] > ENDS_WORD)
+        end++;
+    return end == text.size || plain_table[data[end]] == ENDS_WORD ? end : start;
+}
+
+static void read_plain_word(struct tome_analyzer *const analyzer, const size_t start,
+                            const size_t end, struct tome_token *const ret_token)
+{
+    const uint8_t *const data = (const uint8_t *)analyzer->text.data + start;
+    const size_t size = end - start < TOME_FORM_MAX ? end - start : TOME_FORM_MAX;
+    for (size_t i = 0; i < size; i++)
+        analyzer->form[i] = (char)(data[i] | 0x20);
+    analyzer->form_size = size;
+    *ret_token = (struct tome_token){
+        .start = start, .end = end, .form = { analyzer->form, size }, .ascii = true
+    };
+}
+
 bool tome_analyzer_next(struct tome_analyzer *const analyzer, struct tome_token *const ret_token)
 {
     const struct bh_str text = analyzer->text;
     while (analyzer->offset < text.size) {
         const size_t start = analyzer->offset;
+        const size_t plain_end = plain_word_end(text, start);
+        if (plain_end > start) {
+            analyzer->offset = plain_end;
+            analyzer->after_single = false;
+            if (analyzer->first_letters && !analyzer->first_letters[text.data[start] | 0x20])
+                continue;
+            read_plain_word(analyzer, start, plain_end, ret_token);
+            return true;
+        }
         const UChar32 c = next_char(text, &analyzer->offset);
         const enum char_class class = class_of(c);
         if (class != LETTER && class != DIGIT && class != SINGLE) {

@@ -49,6 +49,11 @@ BH_DEFINE_CLEANUP(struct tome_analyzer, tome_analyzer_destroy)
 /* Starts on `text` (borrowed until the last token was read). Bytes that are not UTF-8 separate. */
 void tome_analyzer_begin(struct tome_analyzer *analyzer, struct bh_str text);
 
+/* The same, but words of ASCII letters alone whose first letter, made small, is not among
+ * `first_letters` (one for each byte; borrowed likewise; NULL: all are) are passed over. */
+void tome_analyzer_begin_some(struct tome_analyzer *analyzer, struct bh_str text,
+                              const bool *first_letters);
+
 /* The next token; false at the end. */
 bool tome_analyzer_next(struct tome_analyzer *analyzer, struct tome_token *ret_token);
 

@@ -23,6 +23,7 @@ struct matcher {
     uint64_t by_first_byte[256];             /* leaves with a form that begins so */
     uint64_t stems_by_first_byte[256];       /* leaves with a stem that begins so */
     enum tome_language language;             /* of the text */
+    bool first_bytes[256];                   /* of all these */
     uint64_t phrases;                        /* leaves of several words */
     uint32_t progress[TOME_QUERY_TERMS_MAX]; /* of phrases: bit i: words 0…i were just read */
     size_t starts[TOME_QUERY_PHRASE_MAX];    /* of the last tokens */
@@ -48,6 +49,9 @@ static void matcher_init(struct matcher *const matcher, const struct tome_plan *
                     matcher->stems_by_first_byte[(unsigned char)word->stems[k].text.data[0]] |= bit;
         }
     }
+    for (size_t i = 0; i < BH_COUNT_OF(matcher->first_bytes); i++)
+        matcher->first_bytes[i] = (matcher->by_first_byte[i] | matcher->stems_by_first_byte[i]) !=
+                                  0;
 }
 
 static bool form_matches(const struct tome_query_term *const term, const size_t word,
@@ -123,7 +127,8 @@ static size_t find_matches(struct matcher *const matcher, struct tome_analyzer *
 {
     size_t count = 0;
     struct tome_token token;
-    tome_analyzer_begin(analyzer, content);
+    /* A phrase needs to know what stands between its words. */
+    tome_analyzer_begin_some(analyzer, content, matcher->phrases ? NULL : matcher->first_bytes);
     while (count < MATCHES_MAX && tome_analyzer_next(analyzer, &token)) {
         struct match match;
         if (!match_token(matcher, analyzer, &token, &match))

@@ -191,6 +191,91 @@ static void test_long_words_are_cut_between_characters(void **state)
     assert_int_equal(strlen(forms(text)), TOME_FORM_MAX);
 }
 
+static unsigned roll(uint64_t *const seed, const size_t below)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)((*seed >> 33) % below);
+}
+
+static struct bh_str random_text(uint64_t *const seed, char *const text, const size_t capacity)
+{
+    static const char *const parts[] = { "a",    "B", "the", "Zebra",    "x1", "2",
+                                         "3.14", " ", " ",   ",",        ". ", "-",
+                                         "_",    "é", "漢",  "\xc2\xad", "'" };
+    size_t size = 0;
+    for (unsigned i = 0; i < 60; i++) {
+        const char *const part = parts[roll(seed, BH_COUNT_OF(parts))];
+        assert_true(size + strlen(part) < capacity);
+        memcpy(text + size, part, strlen(part));
+        size += strlen(part);
+    }
+    return (struct bh_str){ text, size };
+}
+
+/* A soft hyphen behind each letter changes no word, but none is plain any more. */
+static void test_plain_words_are_read_as_all_others(void **state)
+{
+    (void)state;
+    uint64_t seed = 1;
+    for (unsigned round = 0; round < 2000; round++) {
+        char text[1024], hyphened[3072], plain[4096];
+        struct bh_str given = random_text(&seed, text, sizeof(text));
+        size_t size = 0;
+        for (size_t i = 0; i < given.size; i++) {
+            const char byte = text[i] == '\'' ? ' ' : text[i]; /* endings are looked at closely */
+            text[i] = byte;
+            hyphened[size++] = byte;
+            if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') {
+                memcpy(hyphened + size, "\xc2\xad", 2);
+                size += 2;
+            }
+        }
+        strcpy(plain, analyse(given, false, TOME_LANGUAGE_NONE));
+        assert_string_equal(analyse((struct bh_str){ hyphened, size }, false, TOME_LANGUAGE_NONE),
+                            plain);
+    }
+}
+
+/* What is left out is plain, begins otherwise, and all the rest is as it was. */
+static void test_words_by_their_first_letters(void **state)
+{
+    (void)state;
+    bool first_letters[256] = { false };
+    first_letters['z'] = first_letters['b'] = true;
+    struct tome_analyzer *all = NULL, *some = NULL;
+    assert_int_equal(tome_analyzer_create(&all), 0);
+    assert_int_equal(tome_analyzer_create(&some), 0);
+    uint64_t seed = 2;
+    size_t left_out = 0, zebras = 0;
+    for (unsigned round = 0; round < 2000; round++) {
+        char text[1024];
+        const struct bh_str given = random_text(&seed, text, sizeof(text));
+        tome_analyzer_begin(all, given);
+        tome_analyzer_begin_some(some, given, first_letters);
+        struct tome_token expected, token;
+        bool has_token = tome_analyzer_next(some, &token);
+        while (tome_analyzer_next(all, &expected)) {
+            const bool is_same = has_token && token.start == expected.start;
+            if (!is_same) {
+                assert_true(expected.ascii);
+                assert_false(first_letters[(unsigned char)expected.form.data[0]]);
+                left_out++;
+                continue;
+            }
+            assert_true(bh_str_equal(token.form, expected.form));
+            assert_int_equal(token.end, expected.end);
+            assert_int_equal(token.ascii, expected.ascii);
+            assert_int_equal(token.joined, expected.joined);
+            zebras += bh_str_equal(token.form, BH_STR("zebra"));
+            has_token = tome_analyzer_next(some, &token);
+        }
+        assert_false(has_token);
+    }
+    assert_true(left_out > 1000 && zebras > 1000);
+    tome_analyzer_destroy(all);
+    tome_analyzer_destroy(some);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +290,8 @@ int main(void)
         cmocka_unit_test(test_byte_ranges_point_at_the_word),
         cmocka_unit_test(test_hostile_bytes),
         cmocka_unit_test(test_long_words_are_cut_between_characters),
+        cmocka_unit_test(test_plain_words_are_read_as_all_others),
+        cmocka_unit_test(test_words_by_their_first_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
