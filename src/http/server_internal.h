@@ -18,6 +18,7 @@ struct bh_http_server {
     unsigned port;
     uint64_t id_seed;             /* of request ids */
     atomic_uint connection_count; /* over all loops */
+    atomic_uint loop_count;       /* as shared.loop_count */
     atomic_bool is_draining;
     atomic_bool is_replaced; /* set before the drain: its listener has another server */
 

@@ -2,8 +2,8 @@
  * The part of a server that belongs to one loop: accepting connections and draining them.
  *
  * All loops poll the one listening socket, each through a descriptor of its own, and take a few
- * connections a turn: a loop that is busy takes fewer. A loop that is woken for nothing gets
- * EAGAIN.
+ * connections a turn: a loop that is busy takes fewer, and one that has more than its share takes
+ * them singly, so that the others come first. A loop that is woken for nothing gets EAGAIN.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,12 +86,21 @@ static bool accept_one(struct bh_http_loop *const http)
     }
 }
 
+static unsigned accepts_a_turn(const struct bh_http_loop *const http)
+{
+    const struct bh_http_server *const server = http->server;
+    const unsigned all = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
+    const unsigned loops = atomic_load_explicit(&server->loop_count, memory_order_relaxed);
+    return (uint64_t)http->connection_count * loops > (uint64_t)all + loops ? 1 : ACCEPTS_A_TURN;
+}
+
 static void listener_readable(uv_poll_t *const handle, const int status, const int events)
 {
     struct bh_http_loop *const http = handle->data;
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(http); i++)
+    const unsigned count = accepts_a_turn(http);
+    for (unsigned i = 0; i < count && accept_one(http); i++)
         continue;
 }
 
@@ -110,6 +119,7 @@ static int attach(struct bh_http_server *const server, struct bh_http_loop *cons
         return BH_EIO;
     }
     server->shared.loops[server->shared.loop_count++] = http;
+    atomic_store(&server->loop_count, server->shared.loop_count);
     server->shared.listening_count++;
     /* Counters that start 2^56 steps apart do not meet. */
     bh_http_loop_init(http, server->id_seed + ((uint64_t)server->shared.loop_count << 56));
