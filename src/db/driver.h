@@ -71,7 +71,7 @@ struct bh_driver {
 
 struct bh_db {
     const struct bh_driver *driver;
-    const struct bh_db_gate *gate; /* set by db.c after open; NULL: none */
+    const struct bh_db_gate *gate;  /* set by db.c after open; NULL: none */
     struct bh_listeners *listeners; /* db.c's; set once it is open */
 };
 

@@ -15,7 +15,7 @@
 
 #define STACK_BYTES_DEFAULT (256 * 1024)
 #define FIBERS_MAXIMUM_DEFAULT 16384
-#define IDLE_STACKS_MAXIMUM 512 /* of some 12 KB touched; what a loop of 500 clients needs at once */
+#define IDLE_STACKS_MAXIMUM 512 /* some 12 KB of each are touched */
 
 static _Thread_local struct bh_loop *current_loop;
 

@@ -51,7 +51,7 @@ struct bh_trace_durations {
 
 #define BH_TRACE_DURATIONS_MAX 201
 
-/* Fills how long the executions of a row of bh_trace_read took, as of now, the shortest first, without
- * bounds that nothing fell between. Returns their number. */
+/* Fills how long the executions of a row of bh_trace_read took, as of now, the shortest first,
+ * without bounds that nothing fell between. Returns their number. */
 size_t bh_trace_read_durations(const struct bh_trace_row *row,
                                struct bh_trace_durations ret_durations[BH_TRACE_DURATIONS_MAX]);

@@ -18,7 +18,7 @@ enum bh_queries_sort {
 extern const char *const bh_queries_sorts[BH_QUERIES_SORTS]; /* "total", "executions", … */
 
 /* Writes the figures as members of the open object: sums over all statements, then the first `top`
- * of them; `with_durations`: each with `durations`, a list of [from µs, to µs, executions]. BH_ENOMEM:
- * nothing was written. Any thread. */
+ * of them; `with_durations`: each with `durations`, a list of [from µs, to µs, executions].
+ * BH_ENOMEM: nothing was written. Any thread. */
 int bh_queries_write(struct bh_json *json, enum bh_queries_sort sort, size_t top,
                      bool with_durations) BH_MUST_CHECK;
