@@ -10,10 +10,19 @@
 #define FORM_BYTES (UINT64_C(1) << 20) /* what a form has beside its file */
 #define LONG_US (UINT64_C(3600) * BH_SECOND_US)
 
-static const struct bh_route_policy search = { .name = "search" };
-static const struct bh_route_policy stream = { .name = "stream", .is_stream = true };
-static const struct bh_route_policy ingest = { .name = "ingest" };
-static const struct bh_route_policy operators = { .name = "operator", .is_exempt = true };
+static const struct bh_route_policy search = { .name = "search", .scope = BH_SCOPE_READ };
+static const struct bh_route_policy stream = { .name = "stream",
+                                               .is_stream = true,
+                                               .scope = BH_SCOPE_READ };
+static const struct bh_route_policy reading = { .name = "default", .scope = BH_SCOPE_READ };
+static const struct bh_route_policy ingest = { .name = "ingest", .scope = BH_SCOPE_WRITE };
+static const struct bh_route_policy probes = { .name = "operator",
+                                               .is_exempt = true,
+                                               .is_public = true };
+static const struct bh_route_policy operators = { .name = "operator",
+                                                  .is_exempt = true,
+                                                  .scope = BH_SCOPE_ADMIN };
+static const struct bh_route_policy site = { .name = "default", .is_public = true };
 
 static struct bh_route routes[] = {
     { .method = "GET",
@@ -48,7 +57,8 @@ static struct bh_route routes[] = {
     { .method = "POST",
       .pattern = "/api/content/batch",
       .handler = tome_handle_content_batch,
-      .body_maximum = JSON_BYTES_MAX },
+      .body_maximum = JSON_BYTES_MAX,
+      .policy = &reading },
 
     { .method = "GET", .pattern = "/api/books", .handler = tome_handle_books },
     { .method = "GET", .pattern = "/api/books/{id}", .handler = tome_handle_book },
@@ -80,11 +90,11 @@ static struct bh_route routes[] = {
     { .method = "GET",
       .pattern = "/api/health/live",
       .handler = tome_handle_live,
-      .policy = &operators },
+      .policy = &probes },
     { .method = "GET",
       .pattern = "/api/health/ready",
       .handler = tome_handle_ready,
-      .policy = &operators },
+      .policy = &probes },
     { .method = "GET",
       .pattern = "/api/health/streams",
       .handler = tome_handle_health_streams,
@@ -101,16 +111,22 @@ static struct bh_route routes[] = {
       .pattern = "/api/admin/queries",
       .handler = tome_handle_queries,
       .policy = &operators },
-    { .method = "GET", .pattern = "/livez", .handler = tome_handle_live, .policy = &operators },
-    { .method = "GET", .pattern = "/readyz", .handler = tome_handle_ready, .policy = &operators },
+    { .method = "GET", .pattern = "/livez", .handler = tome_handle_live, .policy = &probes },
+    { .method = "GET", .pattern = "/readyz", .handler = tome_handle_ready, .policy = &probes },
     { .method = "GET",
       .pattern = "/metrics",
       .handler = tome_handle_metrics,
       .policy = &operators },
 
-    { .method = "GET", .pattern = "/", .handler = tome_handle_site },
-    { .method = "GET", .pattern = "/tomehub/{path...}", .handler = tome_handle_site },
-    { .method = "GET", .pattern = "/shared/{path...}", .handler = tome_handle_site },
+    { .method = "GET", .pattern = "/", .handler = tome_handle_site, .policy = &site },
+    { .method = "GET",
+      .pattern = "/tomehub/{path...}",
+      .handler = tome_handle_site,
+      .policy = &site },
+    { .method = "GET",
+      .pattern = "/shared/{path...}",
+      .handler = tome_handle_site,
+      .policy = &site },
 };
 
 int tome_routes_create(const struct tome_settings *const settings,

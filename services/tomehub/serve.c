@@ -9,6 +9,7 @@
 #include "bulkhead/overload/stream_gate.h"
 #include "bulkhead/runtime/lifecycle.h"
 #include "bulkhead/runtime/supervisor.h"
+#include "auth.h"
 #include "handlers/health.h"
 #include "open.h"
 #include "overload.h"
@@ -18,7 +19,8 @@
 static int on_start(void *const service, struct bh_error *const reterr)
 {
     const struct tome_service *const self = service;
-    return tome_ingest_start(self->ingest, reterr);
+    const int result = bh_auth_start(self->auth, reterr);
+    return result == 0 ? tome_ingest_start(self->ingest, reterr) : result;
 }
 
 static void on_drain(void *const service)
@@ -31,18 +33,7 @@ static void on_stop(void *const service)
 {
     const struct tome_service *const self = service;
     tome_ingest_stop(self->ingest);
-}
-
-/* Who may read and write a library without saying who they are must sit at this machine. */
-int tome_serve_check_host(const struct tome_settings *const settings, struct bh_error *const reterr)
-{
-    return tome_settings_is_loopback(settings)
-               ? 0
-               : bh_error_set(reterr, BH_EACCESS,
-                              "HOST=%s can be reached from other machines, and there is no "
-                              "authentication: use 127.0.0.1, ::1 or localhost, and a proxy that "
-                              "authenticates in front of it",
-                              settings->host);
+    bh_auth_stop(self->auth);
 }
 
 /* The guard and what its steps need. */
@@ -56,10 +47,14 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
     };
     int result = bh_stream_gate_create(&streams, &service->stream_gate, reterr);
     if (result == 0)
-        result = bh_guard_create(&service->guard, reterr);
+        result = tome_auth_create(settings, service->db, &service->auth, reterr);
     if (result == 0)
-        bh_guard_set_stream_gate(service->guard, service->stream_gate);
-    return result;
+        result = bh_guard_create(&service->guard, reterr);
+    if (result != 0)
+        return result;
+    bh_guard_set_auth(service->guard, service->auth);
+    bh_guard_set_stream_gate(service->guard, service->stream_gate);
+    return 0;
 }
 
 static struct bh_lifecycle_options options_of(const struct tome_settings *const settings,
@@ -122,7 +117,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     struct bh_router *router = NULL;
     struct bh_database_breakers *breakers = NULL;
     char data_dir[PATH_MAX];
-    int result = tome_serve_check_host(settings, reterr);
+    int result = tome_auth_check_settings(settings, reterr);
     if (result == 0)
         result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
     if (result == 0)
@@ -155,6 +150,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_router_destroy(router);
     bh_guard_destroy(service.guard);
     bh_stream_gate_destroy(service.stream_gate);
+    bh_auth_destroy(service.auth);
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);
     tome_provider_destroy(service.provider);

@@ -13,10 +13,6 @@ enum tome_serve_role {
 int tome_serve(const struct tome_settings *settings, enum tome_serve_role role,
                struct bh_error *reterr) BH_MUST_CHECK;
 
-/* Whether HOST may be served. BH_EACCESS. */
-int tome_serve_check_host(const struct tome_settings *settings,
-                          struct bh_error *reterr) BH_MUST_CHECK;
-
 /* The ingest as the settings want it, for a server or a command. */
 int tome_serve_create_ingest(const struct tome_settings *settings, struct bh_db *db,
                              struct tome_ingest **ret_ingest,

@@ -3,6 +3,7 @@
 
 #include "bulkhead/http/request.h"
 #include "bulkhead/http/static.h"
+#include "bulkhead/runtime/auth.h"
 #include "bulkhead/runtime/guard.h"
 #include "bulkhead/runtime/health.h"
 #include "ingest/ingest.h"
@@ -16,6 +17,7 @@ struct tome_service {
     struct tome_provider *provider; /* of generated answers; NULL: none */
     struct tome_ingest *ingest;
     struct bh_health *health;
+    struct bh_auth *auth;
     struct bh_guard *guard;
     struct bh_stream_gate *stream_gate;
 };

@@ -14,6 +14,12 @@ struct tome_settings {
     const char *data_dir; /* "": beside the database, see tome_settings_data_dir */
     int64_t loops;        /* 0: one for each core */
 
+    const char *auth; /* none, keys, jwt; or "keys,jwt" */
+    bool allow_unauthenticated;
+    const char *api_key;
+    const char *jwt_issuer, *jwt_audience, *jwt_keys;
+    uint64_t jwt_leeway_us;
+
     const char *log_level;
     const char *log_format;
     bool access_log;

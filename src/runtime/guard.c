@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 #include "bulkhead/runtime/streams.h"
+#include "runtime/authenticate.h"
 
 struct bh_guard {
     const char *default_class;          /* of routes without a policy */
-    struct bh_principal anonymous;      /* who everybody is without authentication */
+    struct bh_auth *auth;               /* NULL: everybody is the same user */
     struct bh_stream_gate *stream_gate; /* NULL: none */
 };
 
@@ -17,7 +18,6 @@ int bh_guard_create(struct bh_guard **const ret_guard, struct bh_error *const re
     if (!guard)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the guard");
     guard->default_class = "default";
-    guard->anonymous = (struct bh_principal){ .user = BH_USER_DEFAULT, .scopes = BH_SCOPES_ALL };
     *ret_guard = guard;
     return 0;
 }
@@ -25,6 +25,11 @@ int bh_guard_create(struct bh_guard **const ret_guard, struct bh_error *const re
 void bh_guard_destroy(struct bh_guard *const guard)
 {
     free(guard);
+}
+
+void bh_guard_set_auth(struct bh_guard *const guard, struct bh_auth *const auth)
+{
+    guard->auth = auth;
 }
 
 void bh_guard_set_stream_gate(struct bh_guard *const guard, struct bh_stream_gate *const gate)
@@ -46,7 +51,9 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
 {
     const struct bh_guard *const guard = argument;
     const struct bh_route_policy *const policy = bh_request_route(request)->policy;
-    bh_request_set_principal(request, &guard->anonymous);
+    int result = 0;
+    if (!bh_authenticate(guard->auth, request, policy, &result))
+        return result;
     if (guard->stream_gate && policy && policy->is_stream)
         return handle_stream(guard, request);
     return bh_request_handle(request);

@@ -6,8 +6,7 @@
  */
 #pragma once
 
-#include "bulkhead/http/request.h"
-#include "bulkhead/runtime/scope.h"
+#include "bulkhead/runtime/auth.h"
 
 /* What the guard must know of a route; `bh_route.policy` points at one. Without one a route is in
  * the class "default". */
@@ -15,6 +14,8 @@ struct bh_route_policy {
     const char *name; /* of the class, for metrics and messages: "search"; a literal */
     bool is_exempt;   /* health and operator routes: never limited, never refused for load */
     bool is_stream;   /* holds a slot of the stream gate until its last byte was sent */
+    bool is_public;   /* nobody is asked who they are, and the handler does not know */
+    unsigned scope;   /* what a request needs; 0: read for GET and HEAD, else write */
 };
 
 struct bh_guard; /* opaque */
@@ -22,6 +23,10 @@ struct bh_stream_gate;
 
 int bh_guard_create(struct bh_guard **ret_guard, struct bh_error *reterr) BH_MUST_CHECK;
 void bh_guard_destroy(struct bh_guard *guard);
+
+/* Who tells who sends a request; borrowed, may be NULL: everybody is BH_USER_DEFAULT then. Before
+ * the first request. */
+void bh_guard_set_auth(struct bh_guard *guard, struct bh_auth *auth);
 
 /* The gate of the routes that stream; borrowed, may be NULL. Before the first request. */
 void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gate);

@@ -1,7 +1,7 @@
-/* What whoever sends a request may do; a set is an unsigned of these bits. */
+/* What whoever sends a request may do; a set is an unsigned of these bits. Any thread. */
 #pragma once
 
-#include "bulkhead/base/str.h"
+#include "bulkhead/base/buf.h"
 
 enum bh_scope {
     BH_SCOPE_READ = 1,  /* search and read one's own */
@@ -12,3 +12,13 @@ enum bh_scope {
 
 /* Who everybody is where there is no authentication. */
 #define BH_USER_DEFAULT INT64_C(1)
+
+/* "read", "write", "admin". */
+struct bh_str bh_scope_name(enum bh_scope scope);
+
+/* The scopes whose names stand in `text`, with `separator` between them; other names are passed
+ * over. */
+unsigned bh_scopes_parse(struct bh_str text, char separator);
+
+/* The names, with `separator` between them. */
+void bh_scopes_write(unsigned scopes, char separator, struct bh_buf *buf);

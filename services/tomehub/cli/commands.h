@@ -10,6 +10,7 @@ extern const struct tome_command tome_command_config;
 extern const struct tome_command tome_command_export;
 extern const struct tome_command tome_command_extract;
 extern const struct tome_command tome_command_ingest;
+extern const struct tome_command tome_command_keys;
 extern const struct tome_command tome_command_migrate;
 extern const struct tome_command tome_command_profile;
 extern const struct tome_command tome_command_reload;

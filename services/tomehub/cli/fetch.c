@@ -123,15 +123,16 @@ int tome_fetch(const struct tome_fetch_address *const address, const char *const
     BH_CLEANUP(close_cleanup) int fd = -1;
     BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf answer;
     char request[REQUEST_SIZE];
-    const bool is_v6 = strchr(address->host, ':') != NULL;
+    const bool is_v6 = strchr(address->host, ':') != NULL, has_key = address->api_key[0] != '\0';
     const int size = snprintf(request, sizeof(request),
                               "GET %s HTTP/1.0\r\nHost: %s%s%s:%u\r\nAccept: application/json\r\n"
-                              "\r\n",
+                              "%s%s%s\r\n",
                               target, is_v6 ? "[" : "", address->host, is_v6 ? "]" : "",
-                              address->port);
+                              address->port, has_key ? "X-API-Key: " : "", address->api_key,
+                              has_key ? "\r\n" : "");
     bh_buf_init(&answer, ANSWER_MAX);
     if (size < 0 || (size_t)size >= sizeof(request))
-        return bh_error_set(reterr, BH_EINVAL, "the host's name is too long");
+        return bh_error_set(reterr, BH_EINVAL, "the host's name or the key is too long");
     int result = connect_to(address, &fd, reterr);
     if (result != 0)
         return result;

@@ -10,6 +10,7 @@
 struct tome_fetch_address {
     const char *host;
     unsigned port;
+    const char *api_key; /* "": none */
     uint64_t timeout_us; /* for connecting, and for each wait for more of the answer */
 };
 

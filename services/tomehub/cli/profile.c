@@ -167,6 +167,7 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
     if (!tome_session_begin(command, &session))
         return TOME_EXIT_FAILED;
     const struct tome_fetch_address address = { .host = session.settings.host,
+                                                .api_key = session.settings.api_key,
                                                 .port = (unsigned)session.settings.port,
                                                 .timeout_us = ANSWER_TIMEOUT_US };
     result = watch_and_show(command, &address, (uint64_t)duration * BH_SECOND_US, (size_t)top,

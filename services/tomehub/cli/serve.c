@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bulkhead/runtime/supervisor.h"
+#include "auth.h"
 #include "cli/commands.h"
 #include "cli/session.h"
 
@@ -56,7 +57,7 @@ static int reload(void *const argument, struct bh_supervisor_settings *const ret
     struct bh_settings_origin *origin = NULL;
     int result = tome_settings_load(&settings, &origin, reterr);
     if (result == 0)
-        result = tome_serve_check_host(&settings, reterr);
+        result = tome_auth_check_settings(&settings, reterr);
     if (result != 0) {
         bh_settings_origin_destroy(origin);
         return result;
@@ -73,7 +74,7 @@ static int supervise(const struct tome_session *const session, int *const ret_st
 {
     char program[PATH_MAX] = "", control_path[PATH_MAX];
     struct tome_session newest = { 0 };
-    int result = tome_serve_check_host(&session->settings, reterr);
+    int result = tome_auth_check_settings(&session->settings, reterr);
     if (result == 0)
         result = tome_settings_control_path(&session->settings, control_path, sizeof(control_path),
                                             reterr);
