@@ -1,9 +1,9 @@
 /*
  * Load on a PostgreSQL database for tests/fault/test_postgres.py, which breaks that meanwhile:
  *
- *     db_load URL LOOPS CLIENTS CANCEL_PERCENT READ_MAX WRITE_MAX [READ_URL]
+ *     db_load URL LOOPS CLIENTS CANCEL_PERCENT READ_MAX WRITE_MAX DEADLINE_S [READ_URL]
  *
- * Each client asks one thing after the other, each with a deadline of 2 s, and checks that the
+ * Each client asks one thing after the other, each within its deadline, and checks that the
  * answer is its own, and that it reads what it wrote; some leave before the answer comes. Every
  * 20 ms a line of `key=value` words tells what has come of all so far: `ok`, `wrong` (must stay 0),
  * `canceled`, `written` (rows the database has acknowledged), `clock_s` (the time of day as it
@@ -24,7 +24,6 @@
 #include "bulkhead/loop/fiber.h"
 
 #define LOOPS_MAX 8
-#define DEADLINE_US (2 * BH_SECOND_US)
 #define REPORT_US (20 * BH_MS_US)
 #define CODES 32
 
@@ -46,6 +45,7 @@ static const struct bh_statement sql[SQL_STATEMENTS] = {
 static struct {
     struct bh_db *db;
     unsigned clients, cancel_percent;
+    uint64_t deadline_us;
     bool has_replica;
     atomic_bool ending;
     atomic_llong next, ok, wrong, canceled, written, longest_us;
@@ -142,7 +142,7 @@ static void request_in_fiber(void *const argument)
     const unsigned kind = (unsigned)(draw(&client->seed) % 100);
     const int64_t number = atomic_fetch_add(&load.next, 2);
     client->request = bh_fiber_current();
-    bh_fiber_set_deadline(since_us + DEADLINE_US);
+    bh_fiber_set_deadline(since_us + load.deadline_us);
     bh_arena_reset(client->arena);
     int result;
     if (kind < 60)
@@ -259,14 +259,15 @@ static unsigned number_of(const char *const text)
 
 int main(const int argument_count, char **const arguments)
 {
-    if (argument_count != 7 && argument_count != 8)
+    if (argument_count != 8 && argument_count != 9)
         return 2;
     const unsigned loops = number_of(arguments[2]);
     load.clients = number_of(arguments[3]);
     load.cancel_percent = number_of(arguments[4]);
-    load.has_replica = argument_count == 8;
+    load.deadline_us = number_of(arguments[7]) * BH_SECOND_US;
+    load.has_replica = argument_count == 9;
     const struct bh_postgres_options postgres = {
-        .read_url = arguments[7], /* NULL behind the last */
+        .read_url = arguments[8], /* NULL behind the last */
         .loops = loops,
         .read_maximum = number_of(arguments[5]),
         .write_maximum = number_of(arguments[6]),

@@ -41,7 +41,7 @@ def test_clock_jumps(
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    load = start_load(load_url, settings=settings)
+    load = start_load(load_url, settings=settings, deadline_s=30)
     before = load.now()
     for hours in (5, -7, 30, 0):
         set_clock(hours)
@@ -57,7 +57,7 @@ def test_clock_jumps(
 def test_latency(proxy: TcpProxy, load_url: str, start_load: Callable[..., Load]) -> None:
     """The network becomes slow, and quick again: everybody gets an answer, on the same
     connections."""
-    load = start_load(load_url)
+    load = start_load(load_url, deadline_s=30)
     for delay_s in (0.005, 0.05, 0.1):
         proxy.delay_s = delay_s
         load.wait_for_ok(200)

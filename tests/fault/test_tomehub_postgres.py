@@ -79,7 +79,7 @@ def test_jobs_session_broken(postgres: Postgres, start: Callable[[], Server]) ->
     with JsonClient(servers[0].port) as one, JsonClient(servers[1].port) as two:
         for number in range(ROUNDS):
             name = f"session{number}x"
-            text = text_of(name, 40000)
+            text = text_of(name, 20000)
             wait_until(lambda: postgres.sql("SELECT count(*) " + JOBS_SESSIONS) == "2")
             job = one.upload("/api/ingest", f"{name}.txt", text.encode()).json
             path = f"/api/ingest/{job['job_id']}"

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.process import environment, sanitizer_report
+from support.process import busy, environment, sanitizer_report
 
 READ_MAX, WRITE_MAX = 8, 4
 CLIENTS = 20  # on each of two loops
@@ -21,6 +21,7 @@ AWAY = {"BH_EUNAVAILABLE", "BH_ETIMEDOUT", "BH_EBUSY"}
 @dataclass
 class Options:
     cancel_percent: int = 0
+    deadline_s: int = 2  # of a request; long where none may fail, however busy the machine is
     read_url: str = ""
     settings: dict[str, str] = field(default_factory=dict)  # of its environment
 
@@ -30,7 +31,7 @@ class Load:
 
     def __init__(self, binary: Path, url: str, more: Options, slow: float) -> None:
         self.slow = slow
-        arguments = [url, 2, CLIENTS, more.cancel_percent, READ_MAX, WRITE_MAX]
+        arguments = [url, 2, CLIENTS, more.cancel_percent, READ_MAX, WRITE_MAX, more.deadline_s]
         self.most_connections = READ_MAX + WRITE_MAX
         if more.read_url:
             arguments.append(more.read_url)
@@ -75,7 +76,9 @@ class Load:
         begun, since = self.now().get(what, 0), time.monotonic()
         while self.now().get(what, 0) < begun + more:
             assert self.process.poll() is None, "".join(self.errors)
-            assert time.monotonic() - since < seconds * self.slow, f"{self.now()} {self.errors}"
+            assert (
+                time.monotonic() - since < seconds * self.slow * busy()
+            ), f"{self.now()} {self.errors}"
             time.sleep(0.005)
         return time.monotonic()
 
@@ -88,7 +91,7 @@ class Load:
         assert self.process.stdin
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        assert self.process.wait(60 * self.slow) == 0, "".join(self.errors)
+        assert self.process.wait(60 * self.slow * busy()) == 0, "".join(self.errors)
         for thread in self._threads:
             thread.join(10)
         report = sanitizer_report("".join(self.errors))

@@ -14,6 +14,11 @@ SANITIZER_REPORT = re.compile(
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+def busy() -> float:
+    """What a time limit is multiplied by: how many want each of the machine's cores, 1 at least."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def environment(settings: dict[str, str], home: Path) -> dict[str, str]:
     """A small environment for a program under test: nothing of the developer's own leaks in."""
     suppressions = ROOT / "tests" / "tsan.supp"
