@@ -11,6 +11,7 @@ import pytest
 
 from support.database import Database
 from support.http import JsonClient, RawHttp
+from support.ingest import wait_until
 from support.process import CommandResult
 from support.provider import Exchange, Provider, Script, make_certificate, refuses, says
 from support.server import Server, ServerOptions
@@ -129,6 +130,32 @@ def test_text_comes_before_the_end(serving: Any, provider: Provider) -> None:
             data += more
         (exchange,) = provider.exchanges
     assert exchange.client_left.wait(10), "the provider is read on for a client that has left"
+
+
+def test_streams_past_the_limit_are_refused(serving: Any, provider: Provider) -> None:
+    """A slot is held as long as its answer goes on, and comes back when the client leaves."""
+    server, client = serving(MAX_CONCURRENT_STREAMS=2, STREAM_WAIT="20ms")
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.say(SAID + " It ")
+        exchange.stall()
+
+    provider.play(script)
+    raw = RawHttp(server.port)
+    request = b"GET /api/search/stream?q=ladder HTTP/1.1\r\nHost: x\r\n\r\n"
+    with raw.connect() as first, raw.connect() as second:
+        for connection in (first, second):
+            connection.send(request)
+            assert connection.read_some().startswith(b"HTTP/1.1 200")
+        refused = client.post("/api/search/stream", {"query": QUESTION})
+        assert refused.status == 503 and "retry-after" in refused.headers
+        assert refused.json["error"] == "Server at stream capacity, please retry"
+        assert client.get("/api/search", q=QUESTION).status == 200
+    for exchange in provider.exchanges:
+        assert exchange.client_left.wait(10)
+    provider.play(says(SAID))
+    wait_until(lambda: client.post("/api/search/stream", {"query": QUESTION}).status == 200)
 
 
 @pytest.mark.parametrize(

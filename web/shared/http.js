@@ -92,6 +92,37 @@ export async function requestJson(url, { method = "GET", body, signal } = {}) {
 }
 
 /**
+ * Posts JSON and reads an answer of one JSON value a line, each as it comes.
+ *
+ * @param {string} url
+ * @param {{body: unknown, signal: AbortSignal}} options
+ * @param {(value: any) => void} take
+ * @throws {ApiError} for an error answer, no answer, or one that breaks off; an AbortError
+ */
+export async function requestLines(url, { body, signal }, take) {
+    const headers = { Accept: "application/x-ndjson", "Content-Type": "application/json" };
+    const init = { method: "POST", headers, body: JSON.stringify(body), signal };
+    let rest = "";
+    try {
+        const response = await fetch(url, init);
+        if (!response.ok || !response.body) {
+            throw apiError(response.status, await response.text());
+        }
+        const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+        for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+            const lines = (rest + piece.value).split("\n");
+            rest = lines.pop() ?? "";
+            lines.filter((line) => line !== "").forEach((line) => take(JSON.parse(line)));
+        }
+    } catch (error) {
+        if (signal.aborted || error instanceof ApiError) {
+            throw error;
+        }
+        throw apiError(0, "");
+    }
+}
+
+/**
  * Words for the reader.
  *
  * @param {unknown} error

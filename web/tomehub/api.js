@@ -1,6 +1,6 @@
 /** The calls of docs/reference/api.md that the page makes, with the shapes of their answers. */
 
-import { apiError, requestJson } from "../shared/http.js";
+import { apiError, requestJson, requestLines } from "../shared/http.js";
 
 /** @typedef {"BOOK" | "ARTICLE" | "NOTE" | "HIGHLIGHT"} SourceType */
 /** @typedef {"page" | "list" | "section"} PageKind */
@@ -170,6 +170,49 @@ export function searchPassages(options, signal) {
  */
 export function searchBooks(options, signal) {
     return requestJson(`/api/search/books?${searchParameters(options)}`, signal ? { signal } : {});
+}
+
+/**
+ * @typedef {object} Citation
+ * @property {number} number
+ * @property {number} id
+ * @property {number} book_id
+ * @property {string} title
+ * @property {string} author
+ * @property {string} chapter
+ * @property {number} page_number
+ * @property {string} page_label
+ * @property {PageKind} page_kind
+ * @property {string} quote
+ */
+
+/** @typedef {{status: "chunks_loaded", count: number}} ChunksLoaded */
+/** @typedef {{status: "answer", text: string}} AnswerText */
+/** @typedef {{status: "restart"}} AnswerRestart forget the text so far */
+/** @typedef {{status: "error", detail: string}} AnswerError */
+
+/**
+ * @typedef {object} AnswerComplete
+ * @property {"complete"} status
+ * @property {"PASS" | "DECLINE"} verdict
+ * @property {boolean} degraded
+ * @property {string} answer
+ * @property {Citation[]} citations
+ */
+
+/** @typedef {AnswerText | AnswerRestart | AnswerError | AnswerComplete} AnswerTold */
+/** @typedef {ChunksLoaded | AnswerTold} AnswerLine */
+
+/**
+ * Asks a question; `take` gets each line of the answer as it comes.
+ *
+ * @param {{q: string, filters: Filters}} question
+ * @param {(line: AnswerLine) => void} take
+ * @param {AbortSignal} signal
+ */
+export function streamAnswer({ q, filters }, take, signal) {
+    const body = { query: q, filters: { ...filters, book_id: filters.book_id.map(Number) } };
+    return requestLines("/api/search/stream", { body, signal }, take);
 }
 
 /**

@@ -5,6 +5,7 @@ import { formatDuration, plural } from "../shared/format.js";
 import { describe } from "../shared/http.js";
 import { Latest } from "../shared/latest.js";
 import { announce } from "../shared/notice.js";
+import { AnswerPanel } from "./answer_panel.js";
 import { Facets } from "./facets.js";
 import { formatRoute, hasFilters, noFilters } from "./route.js";
 import { ask, search } from "./search_query.js";
@@ -43,6 +44,7 @@ export class SearchView {
     #app;
     #facets;
     #latest = new Latest();
+    #answer = new AnswerPanel();
     #count = h("p", { class: "count", id: "count" });
     #modes = h("nav", { class: "segments", "aria-label": "Show results as" });
     #sort = h(
@@ -76,7 +78,7 @@ export class SearchView {
                 "div",
                 { class: "columns" },
                 panel,
-                h("div", {}, this.#notes, this.#list, this.#more),
+                h("div", {}, this.#answer.element, this.#notes, this.#list, this.#more),
             ),
         );
         this.#sort.addEventListener("change", () =>
@@ -95,6 +97,7 @@ export class SearchView {
         this.#sort.value = target.sort;
         this.#sort.hidden = target.view === "books";
         this.#facets.showActive(target);
+        this.#answer.show(target, going.typing ?? false);
         const address = formatRoute(target);
         if (address === this.#shown && !going.settle) {
             return;

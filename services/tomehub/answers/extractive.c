@@ -81,13 +81,34 @@ static double weight_of(const struct question *const question, const uint64_t ma
 
 /* ---- Reading the chunks ---- */
 
-/* What is too short says nothing alone, what is too long is a table or a list; a question is
- * seldom an answer. */
+/* The sentence's last byte but for closing quotes and brackets. */
+static char last_byte(struct bh_str text)
+{
+    while (text.size > 1) {
+        const char last = text.data[text.size - 1];
+        if (bh_str_ends_with(text, BH_STR("\u201D")) || bh_str_ends_with(text, BH_STR("\u2019")))
+            text.size -= 3;
+        else if (bh_str_ends_with(text, BH_STR("\u00BB")))
+            text.size -= 2;
+        else if (last == '"' || last == '\'' || last == ')' || last == ']')
+            text.size--;
+        else
+            break;
+    }
+    return text.size > 0 ? text.data[text.size - 1] : '\0';
+}
+
+/* What is too short says nothing alone, what is too long is a table or a list; a heading has no
+ * full stop (other than of scripts whose stops are not ASCII), and a question is seldom an answer.
+ */
 static double shape_factor(const struct sentence *const sentence)
 {
     const size_t words = sentence->words.token_count;
+    const char last = last_byte(sentence->text);
     double factor = words < WORDS_FEW ? 0.4 : words > WORDS_MANY ? 0.6 : 1.0;
-    if (sentence->text.data[sentence->text.size - 1] == '?')
+    if (last == '?')
+        factor *= 0.5;
+    else if ((last >= 'a' && last <= 'z') || (last >= 'A' && last <= 'Z') || last == ',')
         factor *= 0.5;
     return factor;
 }
