@@ -4,7 +4,8 @@
  *     overload_check [ROUNDS]
  *
  * Prints nanoseconds, the median of nine rounds: a breaker's enter and leave while it is closed, by
- * one thread and by two at once; the refusal of an open one; a retry budget's first try.
+ * one thread and by two at once; the refusal of an open one; a retry budget's first try; being
+ * admitted and leaving, by one loop and by two at once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/thread.h"
 #include "bulkhead/base/time.h"
+#include "bulkhead/loop/fiber.h"
+#include "bulkhead/overload/admission.h"
 #include "bulkhead/overload/breaker.h"
 #include "bulkhead/overload/retry_budget.h"
 
@@ -47,6 +50,51 @@ static void retry_budget_tried(const uint64_t rounds)
     for (uint64_t i = 0; i < rounds; i++)
         bh_retry_budget_tried(&budget);
 }
+
+/* ---- Admission is entered from fibers ---- */
+
+static struct bh_admission *admission;
+
+struct entering {
+    uint64_t rounds;
+    struct bh_loop *loop;
+    uv_idle_t start;
+};
+
+static void enter_and_leave(void *const argument)
+{
+    const struct entering *const entering = argument;
+    struct bh_admission_class *const class = bh_admission_find(admission, "bench");
+    for (uint64_t i = 0; i < entering->rounds; i++) {
+        struct bh_admission_ticket ticket;
+        const int result = bh_admission_enter(class, BH_ADMISSION_NORMAL, &ticket, NULL);
+        bh_assert(result == 0);
+        bh_admission_leave(&ticket, true);
+    }
+    bh_loop_stop(entering->loop);
+}
+
+static void start_entering(uv_idle_t *const handle)
+{
+    struct entering *const entering = handle->data;
+    uv_idle_stop(handle);
+    uv_close((uv_handle_t *)handle, NULL);
+    const int result = bh_fiber_spawn(entering->loop, enter_and_leave, entering);
+    bh_assert(result == 0);
+}
+
+static void admission_entered(const uint64_t rounds)
+{
+    struct entering entering = { .rounds = rounds };
+    bh_assert(bh_loop_create(NULL, &entering.loop) == 0);
+    uv_idle_init(bh_loop_uv(entering.loop), &entering.start);
+    entering.start.data = &entering;
+    uv_idle_start(&entering.start, start_entering);
+    bh_loop_run(entering.loop);
+    bh_loop_destroy(entering.loop);
+}
+
+/* ---- Measuring ---- */
 
 struct work {
     run_function *run;
@@ -109,5 +157,11 @@ int main(const int argc, char **const argv)
     }
     measure("breaker open", breaker_open, rounds, 1);
     bh_breaker_destroy(breaker);
+    const struct bh_admission_class_options class = { "bench", 100, 100, 100, true };
+    bh_assert(bh_admission_create(&(struct bh_admission_options){ &class, 1, 100, BH_SECOND_US },
+                                  &admission, NULL) == 0);
+    measure("admission", admission_entered, rounds, 1);
+    measure("admission, two loops", admission_entered, rounds, THREADS);
+    bh_admission_destroy(admission);
     return 0;
 }

@@ -26,3 +26,28 @@ int tome_overload_database_breakers(const struct tome_settings *const settings,
     tome_overload_breaker_options(settings, &options);
     return bh_database_breakers_create(&options, ret_breakers, reterr);
 }
+
+int tome_overload_admission(const struct tome_settings *const settings,
+                            struct bh_admission **const ret_admission,
+                            struct bh_error *const reterr)
+{
+    if (!settings->admission_enabled) {
+        *ret_admission = NULL;
+        return 0;
+    }
+    const unsigned streams = (unsigned)settings->max_concurrent_streams;
+    const struct bh_admission_class_options classes[] = {
+        { "search", .initial = 64, .minimum = 16, .maximum = 1000, .is_timed = true },
+        /* Those that wait at the stream gate too: it is the one that refuses, as a rule. */
+        { "stream", .initial = 2 * streams, .minimum = 1, .maximum = 2 * streams },
+        { "ingest", .initial = 64, .minimum = 4, .maximum = 256 },
+        { "default", .initial = 256, .minimum = 64, .maximum = 4000, .is_timed = true },
+    };
+    const struct bh_admission_options options = {
+        .classes = classes,
+        .class_count = BH_COUNT_OF(classes),
+        .waiters_maximum = (unsigned)settings->admission_queue,
+        .wait_us = settings->admission_wait_us,
+    };
+    return bh_admission_create(&options, ret_admission, reterr);
+}

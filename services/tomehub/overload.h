@@ -1,6 +1,7 @@
 /* What keeps the server useful when there is too much to do, as the settings want it. */
 #pragma once
 
+#include "bulkhead/overload/admission.h"
 #include "bulkhead/overload/breaker.h"
 #include "bulkhead/runtime/database_breakers.h"
 #include "settings.h"
@@ -13,3 +14,9 @@ void tome_overload_breaker_options(const struct tome_settings *settings,
 int tome_overload_database_breakers(const struct tome_settings *settings,
                                     struct bh_database_breakers **ret_breakers,
                                     struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Admission to the classes of routes.c, or none (*ret_admission is NULL then) where
+ * ADMISSION_ENABLED is off. */
+int tome_overload_admission(const struct tome_settings *settings,
+                            struct bh_admission **ret_admission,
+                            struct bh_error *reterr) BH_MUST_CHECK;

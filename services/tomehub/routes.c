@@ -14,7 +14,12 @@ static const struct bh_route_policy search = { .name = "search", .scope = BH_SCO
 static const struct bh_route_policy stream = { .name = "stream",
                                                .is_stream = true,
                                                .scope = BH_SCOPE_READ };
-static const struct bh_route_policy reading = { .name = "default", .scope = BH_SCOPE_READ };
+static const struct bh_route_policy batch = { .name = "default",
+                                              .is_background = true,
+                                              .scope = BH_SCOPE_READ };
+static const struct bh_route_policy change = { .name = "default",
+                                               .is_urgent = true,
+                                               .scope = BH_SCOPE_WRITE };
 static const struct bh_route_policy ingest = { .name = "ingest", .scope = BH_SCOPE_WRITE };
 static const struct bh_route_policy probes = { .name = "operator",
                                                .is_exempt = true,
@@ -58,15 +63,19 @@ static struct bh_route routes[] = {
       .pattern = "/api/content/batch",
       .handler = tome_handle_content_batch,
       .body_maximum = JSON_BYTES_MAX,
-      .policy = &reading },
+      .policy = &batch },
 
     { .method = "GET", .pattern = "/api/books", .handler = tome_handle_books },
     { .method = "GET", .pattern = "/api/books/{id}", .handler = tome_handle_book },
     { .method = "PATCH",
       .pattern = "/api/books/{id}",
       .handler = tome_handle_book_patch,
-      .body_maximum = PATCH_BYTES_MAX },
-    { .method = "DELETE", .pattern = "/api/books/{id}", .handler = tome_handle_book_delete },
+      .body_maximum = PATCH_BYTES_MAX,
+      .policy = &change },
+    { .method = "DELETE",
+      .pattern = "/api/books/{id}",
+      .handler = tome_handle_book_delete,
+      .policy = &change },
     { .method = "GET", .pattern = "/api/books/{id}/pages/{n}", .handler = tome_handle_page },
     { .method = "GET",
       .pattern = "/api/export",

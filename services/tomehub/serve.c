@@ -49,10 +49,13 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
     if (result == 0)
         result = tome_auth_create(settings, service->db, &service->auth, reterr);
     if (result == 0)
+        result = tome_overload_admission(settings, &service->admission, reterr);
+    if (result == 0)
         result = bh_guard_create(&service->guard, reterr);
     if (result != 0)
         return result;
     bh_guard_set_auth(service->guard, service->auth);
+    bh_guard_set_admission(service->guard, service->admission);
     bh_guard_set_stream_gate(service->guard, service->stream_gate);
     return 0;
 }
@@ -150,6 +153,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_router_destroy(router);
     bh_guard_destroy(service.guard);
     bh_stream_gate_destroy(service.stream_gate);
+    bh_admission_destroy(service.admission);
     bh_auth_destroy(service.auth);
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);

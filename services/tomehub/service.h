@@ -19,6 +19,7 @@ struct tome_service {
     struct bh_health *health;
     struct bh_auth *auth;
     struct bh_guard *guard;
+    struct bh_admission *admission; /* NULL: ADMISSION_ENABLED is off */
     struct bh_stream_gate *stream_gate;
 };
 

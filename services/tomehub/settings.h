@@ -51,6 +51,10 @@ struct tome_settings {
     int64_t http_body_rate;
     int64_t http_connections_max;
 
+    bool admission_enabled;
+    int64_t admission_queue;
+    uint64_t admission_wait_us;
+
     bool breakers_enabled;
     int64_t breaker_window;
     int64_t breaker_failure_rate, breaker_slow_rate; /* percent */

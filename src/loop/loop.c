@@ -64,8 +64,10 @@ static void before_sleep(uv_prepare_t *const handle)
     struct bh_loop *const loop = handle->data;
     run_ready(loop);
     /* The clock was first asked as this turn's first event was handled. */
-    if (loop->now_us != 0)
-        bh_metrics_observe_us(loop->turn_metric, bh_time_now_us() - loop->now_us);
+    if (loop->now_us != 0) {
+        loop->turn_us = bh_time_now_us() - loop->now_us;
+        bh_metrics_observe_us(loop->turn_metric, loop->turn_us);
+    }
     loop->now_us = 0;
 }
 
@@ -231,6 +233,12 @@ uv_loop_t *bh_loop_uv(struct bh_loop *const loop)
 struct bh_loop *bh_loop_current(void)
 {
     return current_loop;
+}
+
+uint64_t bh_loop_delay_us(struct bh_loop *const loop)
+{
+    const uint64_t passed_us = bh_time_now_us() - bh_loop_now_us(loop);
+    return passed_us > loop->turn_us ? passed_us : loop->turn_us;
 }
 
 uint64_t bh_loop_now_us(struct bh_loop *const loop)

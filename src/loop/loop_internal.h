@@ -19,7 +19,8 @@ struct bh_loop {
     bool stopping;
     bool hooks_told;
     bool own_handles_closed;
-    uint64_t now_us; /* 0: not read yet in this turn */
+    uint64_t now_us;  /* 0: not read yet in this turn */
+    uint64_t turn_us; /* how long the last turn was */
 
     struct bh_list hooks;    /* struct bh_loop_hook.node */
     struct bh_list turn_end; /* struct bh_task.node */

@@ -1,9 +1,8 @@
 /*
  * The stream gate: a line (stream_line.h) under a mutex, and fibers that wait in it.
  *
- * A slot is granted by the thread that gives one back. If the waiting fiber lives on another loop,
- * a task is posted to that loop; the slot's memory is the fiber's stack, so a fiber that stops
- * waiting after its grant stays until the task has run, and then decides.
+ * A slot is granted by the thread that gives one back. The slot's memory is the waiting fiber's
+ * stack, so a fiber that stops waiting after its grant stays until it was told, and then decides.
  */
 #include "bulkhead/overload/stream_gate.h"
 
@@ -31,23 +30,9 @@ struct bh_stream_gate {
 
 /* ---- Life ---- */
 
-static void wake(struct bh_stream_slot *const slot)
-{
-    slot->is_told = true;
-    bh_fiber_wake(slot->fiber);
-}
-
-static void wake_at_home(struct bh_task *const task)
-{
-    wake(BH_CONTAINER_OF(task, struct bh_stream_slot, task));
-}
-
 static void tell(struct bh_stream_slot *const slot)
 {
-    if (slot->loop == bh_loop_current())
-        wake(slot);
-    else
-        bh_loop_post(slot->loop, &slot->task);
+    bh_waiter_tell(&slot->waiter);
 }
 
 int bh_stream_gate_create(const struct bh_stream_gate_options *const options,
@@ -101,8 +86,7 @@ static int stop_waiting(struct bh_stream_gate *const gate, struct bh_stream_slot
     const bool is_out_of_time = result == BH_ETIMEDOUT && until_us >= bh_fiber_deadline();
     if (was_waiting)
         return result == BH_ETIMEDOUT && !is_out_of_time ? BH_EBUSY : result;
-    while (!slot->is_told)
-        bh_fiber_park_uncancelable();
+    bh_waiter_stay(&slot->waiter);
     if (result == BH_ETIMEDOUT && !is_out_of_time)
         return 0; /* granted at the last moment */
     give_back(gate);
@@ -112,16 +96,10 @@ static int stop_waiting(struct bh_stream_gate *const gate, struct bh_stream_slot
 static int wait_for_grant(struct bh_stream_gate *const gate, struct bh_stream_slot *const slot)
 {
     const uint64_t until_us = bh_time_now_us() + gate->wait_us;
-    int result = 0;
     bh_metrics_add(gate->metrics[METRIC_waiting], 1);
-    while (!slot->is_told && result == 0)
-        result = bh_fiber_park_until(until_us);
-    if (!slot->is_told)
+    int result = bh_waiter_wait(&slot->waiter, until_us);
+    if (result)
         result = stop_waiting(gate, slot, until_us, result);
-    else if (result == BH_ECANCELED)
-        give_back(gate);
-    else
-        result = 0;
     bh_metrics_add(gate->metrics[METRIC_waiting], -1);
     return result;
 }
@@ -130,9 +108,8 @@ int bh_stream_gate_enter(struct bh_stream_gate *const gate, struct bh_stream_slo
 {
     bh_magic_check(gate, GATE_MAGIC);
     bh_assert(!slot->gate);
-    *slot = (struct bh_stream_slot){ .loop = bh_loop_current(),
-                                     .fiber = bh_fiber_current(),
-                                     .task = { .run = wake_at_home } };
+    *slot = (struct bh_stream_slot){ .gate = NULL };
+    bh_waiter_init(&slot->waiter);
     bh_list_init(&slot->node);
     pthread_mutex_lock(&gate->shared.mutex);
     const enum bh_stream_answer answer = bh_stream_line_ask(&gate->shared.line, slot);

@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 
+#include "bulkhead/overload/admission.h"
 #include "bulkhead/runtime/streams.h"
 #include "runtime/authenticate.h"
 
 struct bh_guard {
     const char *default_class;          /* of routes without a policy */
     struct bh_auth *auth;               /* NULL: everybody is the same user */
+    struct bh_admission *admission;     /* NULL: none */
     struct bh_stream_gate *stream_gate; /* NULL: none */
 };
 
@@ -32,19 +34,52 @@ void bh_guard_set_auth(struct bh_guard *const guard, struct bh_auth *const auth)
     guard->auth = auth;
 }
 
+void bh_guard_set_admission(struct bh_guard *const guard, struct bh_admission *const admission)
+{
+    guard->admission = admission;
+}
+
 void bh_guard_set_stream_gate(struct bh_guard *const guard, struct bh_stream_gate *const gate)
 {
     guard->stream_gate = gate;
 }
 
-static int handle_stream(const struct bh_guard *const guard, struct bh_request *const request)
+static int handle(const struct bh_guard *const guard, struct bh_request *const request,
+                  const struct bh_route_policy *const policy)
 {
+    if (!guard->stream_gate || !policy || !policy->is_stream)
+        return bh_request_handle(request);
     BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
     int result = bh_stream_gate_enter(guard->stream_gate, &slot);
     if (result)
         return bh_streams_refuse(request, result);
     result = bh_request_handle(request);
     return result ? result : bh_stream_wait_sent(request);
+}
+
+static enum bh_admission_priority priority_of(const struct bh_route_policy *const policy)
+{
+    if (!policy || (!policy->is_urgent && !policy->is_background))
+        return BH_ADMISSION_NORMAL;
+    return policy->is_urgent ? BH_ADMISSION_HIGH : BH_ADMISSION_LOW;
+}
+
+static int admit(const struct bh_guard *const guard, struct bh_request *const request,
+                 const struct bh_route_policy *const policy)
+{
+    if (!guard->admission || (policy && policy->is_exempt))
+        return handle(guard, request, policy);
+    struct bh_admission_class *const class = bh_admission_find(
+        guard->admission, policy ? policy->name : guard->default_class);
+    struct bh_admission_ticket ticket;
+    struct bh_error error;
+    int result = bh_admission_enter(class, priority_of(policy), &ticket, &error);
+    if (result)
+        return result == BH_EBUSY ? bh_respond_failure(request, &error) : result;
+    result = handle(guard, request, policy);
+    const int status = bh_request_status(request);
+    bh_admission_leave(&ticket, result == 0 && status > 0 && status < 500);
+    return result;
 }
 
 int bh_guard_run(struct bh_request *const request, void *const argument)
@@ -54,7 +89,5 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
     int result = 0;
     if (!bh_authenticate(guard->auth, request, policy, &result))
         return result;
-    if (guard->stream_gate && policy && policy->is_stream)
-        return handle_stream(guard, request);
-    return bh_request_handle(request);
+    return admit(guard, request, policy);
 }

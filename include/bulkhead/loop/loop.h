@@ -67,3 +67,7 @@ struct bh_loop *bh_loop_current(void);
 
 /* Monotonic microseconds, refreshed once a loop turn: cheap, good for deadlines. Loop thread. */
 uint64_t bh_loop_now_us(struct bh_loop *loop);
+
+/* How long an event that comes now may have to wait for its turn: the longer of the last turn and
+ * this one so far. Loop thread. */
+uint64_t bh_loop_delay_us(struct bh_loop *loop);

@@ -17,10 +17,9 @@
 
 #include "bulkhead/base/error.h"
 #include "bulkhead/base/time.h"
-#include "bulkhead/loop/loop.h"
+#include "bulkhead/overload/waiter.h"
 
 struct bh_stream_gate; /* opaque; any thread */
-struct bh_fiber;
 
 struct bh_stream_gate_options {
     unsigned maximum;         /* streams at a time; at least 1 */
@@ -32,10 +31,7 @@ struct bh_stream_gate_options {
 struct bh_stream_slot {
     struct bh_stream_gate *gate; /* private, as the rest; NULL: nothing is held */
     bool is_waiting;             /* under the gate's mutex */
-    bool is_told;                /* the fiber's loop was told of the grant */
-    struct bh_loop *loop;
-    struct bh_fiber *fiber;
-    struct bh_task task;
+    struct bh_waiter waiter;
     struct bh_list node;
 };
 

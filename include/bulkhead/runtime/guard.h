@@ -16,9 +16,11 @@ struct bh_route_policy {
     bool is_stream;   /* holds a slot of the stream gate until its last byte was sent */
     bool is_public;   /* nobody is asked who they are, and the handler does not know */
     unsigned scope;   /* what a request needs; 0: read for GET and HEAD, else write */
+    bool is_urgent, is_background; /* when there is too much to do: before, behind the others */
 };
 
 struct bh_guard; /* opaque */
+struct bh_admission;
 struct bh_stream_gate;
 
 int bh_guard_create(struct bh_guard **ret_guard, struct bh_error *reterr) BH_MUST_CHECK;
@@ -27,6 +29,10 @@ void bh_guard_destroy(struct bh_guard *guard);
 /* Who tells who sends a request; borrowed, may be NULL: everybody is BH_USER_DEFAULT then. Before
  * the first request. */
 void bh_guard_set_auth(struct bh_guard *guard, struct bh_auth *auth);
+
+/* Admission to all routes that are not exempt, by class: the policy's name, else the last class.
+ * Borrowed, may be NULL. Before the first request. */
+void bh_guard_set_admission(struct bh_guard *guard, struct bh_admission *admission);
 
 /* The gate of the routes that stream; borrowed, may be NULL. Before the first request. */
 void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gate);

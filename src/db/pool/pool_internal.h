@@ -12,7 +12,7 @@
 
 #include "bulkhead/base/assert.h"
 #include "db/pool/pool_breaker.h"
-#include "db/pool/pool_codel.h"
+#include "bulkhead/base/codel.h"
 #include "db/pool/pool_lease.h"
 #include "db/pool/pool_metrics.h"
 #include "db/pool/pool_random.h"
@@ -63,7 +63,7 @@ struct bh_pool_shard {
     uint64_t sequence;
     uint64_t waiters_due_us;          /* no later than the first waiter's until_us */
     struct bh_pool_lease *requesting; /* gets its answer as a return value, not by notify */
-    struct bh_pool_codel codel;
+    struct bh_codel codel;
     unsigned tenants_held[BH_POOL_TENANT_SLOTS];    /* exclusive leases */
     unsigned tenants_waiting[BH_POOL_TENANT_SLOTS]; /* for exclusive leases */
 

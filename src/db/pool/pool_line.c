@@ -131,7 +131,7 @@ bool bh_pool_grant_at_once(struct bh_pool_shard *const shard, struct bh_pool_lea
     if (!connection)
         return false;
     grant(connection, lease);
-    bh_pool_codel_rest(&shard->codel);
+    bh_codel_rest(&shard->codel);
     bh_metrics_observe_us(shard->pool->metrics.lane.acquire_wait, 0);
     return true;
 }
@@ -339,7 +339,7 @@ static bool serve_next(struct bh_pool_shard *const shard)
     bh_pool_count(shard, BH_POOL_COUNT_WAITED);
     bh_metrics_observe_us(shard->pool->metrics.lane.acquire_wait, delay_us);
     tell(lease);
-    if (bh_pool_codel_step(&shard->codel, delay_us, shard->now_us))
+    if (bh_codel_step(&shard->codel, delay_us, shard->now_us))
         shed_oldest_low(shard);
     return true;
 }

@@ -58,7 +58,7 @@ int bh_pool_shard_create(struct bh_pool *const pool, const struct bh_pool_driver
         .class_us = calloc(options->class_count, sizeof(*shard->class_us)),
     };
     init_lists(shard);
-    bh_pool_codel_init(&shard->codel, options->delay_target_us, options->delay_interval_us);
+    bh_codel_init(&shard->codel, options->delay_target_us, options->delay_interval_us);
     const int result = shard->class_us ? enroll(shard) : BH_ENOMEM;
     if (result) {
         free(shard->class_us);

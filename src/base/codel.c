@@ -1,11 +1,11 @@
-#include "db/pool/pool_codel.h"
+#include "bulkhead/base/codel.h"
 
 #define COUNT_MAXIMUM 10000
 
-void bh_pool_codel_init(struct bh_pool_codel *const codel, const uint64_t target_us,
-                        const uint64_t interval_us)
+void bh_codel_init(struct bh_codel *const codel, const uint64_t target_us,
+                   const uint64_t interval_us)
 {
-    *codel = (struct bh_pool_codel){ .target_us = target_us, .interval_us = interval_us };
+    *codel = (struct bh_codel){ .target_us = target_us, .interval_us = interval_us };
 }
 
 static uint64_t square_root(const uint64_t number)
@@ -16,12 +16,12 @@ static uint64_t square_root(const uint64_t number)
     return root;
 }
 
-static uint64_t pause_us(const struct bh_pool_codel *const codel)
+static uint64_t pause_us(const struct bh_codel *const codel)
 {
     return codel->interval_us * 1000 / square_root(codel->count * 1000000);
 }
 
-static bool is_standing(struct bh_pool_codel *const codel, const uint64_t delay_us,
+static bool is_standing(struct bh_codel *const codel, const uint64_t delay_us,
                         const uint64_t now_us)
 {
     if (delay_us < codel->target_us) {
@@ -33,8 +33,7 @@ static bool is_standing(struct bh_pool_codel *const codel, const uint64_t delay_
     return now_us >= codel->above_until_us;
 }
 
-bool bh_pool_codel_step(struct bh_pool_codel *const codel, const uint64_t delay_us,
-                        const uint64_t now_us)
+bool bh_codel_step(struct bh_codel *const codel, const uint64_t delay_us, const uint64_t now_us)
 {
     if (!is_standing(codel, delay_us, now_us)) {
         codel->is_shedding = false;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct bh_pool_codel {
+struct bh_codel {
     uint64_t target_us;
     uint64_t interval_us;
     uint64_t above_until_us; /* private: the delay must stay above until then; 0: it is below */
@@ -17,13 +17,13 @@ struct bh_pool_codel {
     bool is_shedding;        /* read-only */
 };
 
-void bh_pool_codel_init(struct bh_pool_codel *codel, uint64_t target_us, uint64_t interval_us);
+void bh_codel_init(struct bh_codel *codel, uint64_t target_us, uint64_t interval_us);
 
 /* Someone leaves the line after `delay_us`: whether to shed a waiter now. */
-bool bh_pool_codel_step(struct bh_pool_codel *codel, uint64_t delay_us, uint64_t now_us);
+bool bh_codel_step(struct bh_codel *codel, uint64_t delay_us, uint64_t now_us);
 
 /* Someone did not have to wait. */
-static inline void bh_pool_codel_rest(struct bh_pool_codel *const codel)
+static inline void bh_codel_rest(struct bh_codel *const codel)
 {
     codel->above_until_us = 0;
     codel->is_shedding = false;

@@ -1,0 +1,65 @@
+"""Too many requests at once: some are answered, the others told when to come back."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+
+import pytest
+from support.http import JsonClient
+from support.server import Server
+
+CROWD = 400
+
+
+def ask(port: int, path: str, count: int) -> list[socket.socket]:
+    """Connections that have all sent the request; none has been read from."""
+    request = f"GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode()
+    crowd = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(count)]
+    for one in crowd:
+        one.sendall(request)
+    return crowd
+
+
+def answer(one: socket.socket) -> bytes:
+    received = b""
+    while piece := one.recv(1 << 16):
+        received += piece
+    one.close()
+    return received
+
+
+@pytest.mark.sqlite
+def test_a_crowd(start_tomehub: Callable[..., Server]) -> None:
+    server = start_tomehub(ADMISSION_WAIT="1ms", ACCESS_LOG="off")
+    with JsonClient(server.port) as client:
+        client.ingest_text("Words", "\n\n".join(f"Some words {i}. " * 30 for i in range(400)))
+        for _ in range(50):  # how long a search takes must be known
+            assert client.get("/api/search", q="some words").status == 200
+        crowd = ask(server.port, "/api/search?q=some+words", CROWD)
+        for path in ("/api/health/live", "/api/health", "/metrics", "/api/health/database"):
+            assert client.get(path).status == 200
+        answers = [answer(one) for one in crowd]
+        good = [one for one in answers if one.startswith(b"HTTP/1.1 200")]
+        refused = [one for one in answers if one.startswith(b"HTTP/1.1 503")]
+        assert len(good) + len(refused) == CROWD and good and refused
+        assert all(re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", one) for one in refused)
+        text = client.get("/metrics").text
+        told = sum(
+            int(count)
+            for count in re.findall(r'admission_refused_total{class="search",.*} (\d+)', text)
+        )
+        assert told == len(refused)
+        assert 'admission_in_hand{class="search"} 0\n' in text
+        assert client.get("/api/search", q="some words").status == 200
+
+
+@pytest.mark.sqlite
+def test_switched_off(start_tomehub: Callable[..., Server]) -> None:
+    server = start_tomehub(ADMISSION_ENABLED="off", ACCESS_LOG="off")
+    with JsonClient(server.port) as client:
+        client.ingest_text("Words", "Some words.")
+        crowd = ask(server.port, "/api/search?q=some+words", CROWD)
+        assert all(answer(one).startswith(b"HTTP/1.1 200") for one in crowd)
+        assert "admission_limit" not in client.get("/metrics").text
