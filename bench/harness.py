@@ -118,9 +118,10 @@ class Bench:
         return self.binaries / "bench" / name
 
     def server(self, folder: Path, **settings: str) -> Server:
-        """A TomeHub on the library in `folder`, started and ready."""
+        """A TomeHub on the library in `folder`, started and ready. It keeps no answers unless told
+        to: what is measured elsewhere is what it does for each."""
         folder.mkdir(parents=True, exist_ok=True)
-        defaults = {"LOG_LEVEL": "warning", "ACCESS_LOG": "off"}
+        defaults = {"LOG_LEVEL": "warning", "ACCESS_LOG": "off", "CACHE_ENABLED": "off"}
         server = Server(ServerOptions(self.tomehub, folder, defaults | settings))
         server.start()
         return server

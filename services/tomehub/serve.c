@@ -133,6 +133,8 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     if (result == 0)
         result = tome_provider_create(settings, &service.provider, reterr);
     if (result == 0)
+        result = tome_cache_create(settings, service.db, &service.cache, reterr);
+    if (result == 0)
         result = tome_serve_create_ingest(settings, service.db, &service.ingest, reterr);
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
@@ -158,6 +160,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_health_destroy(service.health);
     tome_ingest_destroy(service.ingest);
     tome_provider_destroy(service.provider);
+    tome_cache_destroy(service.cache);
     tome_searcher_destroy(service.searcher);
     bh_db_close(service.db);
     bh_database_breakers_destroy(breakers);

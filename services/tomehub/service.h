@@ -6,6 +6,7 @@
 #include "bulkhead/runtime/auth.h"
 #include "bulkhead/runtime/guard.h"
 #include "bulkhead/runtime/health.h"
+#include "cache/cache.h"
 #include "ingest/ingest.h"
 #include "library/search.h"
 #include "settings.h"
@@ -18,6 +19,7 @@ struct tome_service {
     struct tome_ingest *ingest;
     struct bh_health *health;
     struct bh_auth *auth;
+    struct tome_cache *cache; /* NULL: none */
     struct bh_guard *guard;
     struct bh_admission *admission; /* NULL: ADMISSION_ENABLED is off */
     struct bh_stream_gate *stream_gate;

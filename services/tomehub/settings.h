@@ -39,6 +39,10 @@ struct tome_settings {
     uint64_t slow_query_us;
     int64_t query_repeat_limit;
 
+    bool cache_enabled;
+    int64_t cache_max_mb;
+    uint64_t cache_ttl_search_us, cache_ttl_content_us, cache_ttl_concepts_us, cache_ttl_default_us;
+
     int64_t max_upload_mb;
     int64_t ingest_workers;
     uint64_t extract_timeout_us;

@@ -2,6 +2,7 @@
 #include "bulkhead/db/db.h"
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/db/changes.h"
 #include "db/driver.h"
 
 static const struct bh_driver *const drivers[] = { &bh_sqlite_driver, &bh_postgres_driver };
@@ -76,6 +77,11 @@ void bh_db_statistics(struct bh_db *const db, const enum bh_db_lane lane,
                       struct bh_db_statistics *const ret_statistics)
 {
     db->driver->statistics(db, lane, ret_statistics);
+}
+
+bool bh_db_change_mark(struct bh_db *const db, uint64_t *const ret_mark)
+{
+    return db->driver->change_mark != NULL && db->driver->change_mark(db, ret_mark);
 }
 
 const char *bh_db_backend(const struct bh_db *const db)

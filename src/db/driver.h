@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
 #include "bulkhead/db/statistics.h"
@@ -26,6 +28,7 @@ struct bh_driver {
     void (*close)(struct bh_db *db);
     void (*statistics)(struct bh_db *db, enum bh_db_lane lane,
                        struct bh_db_statistics *ret_statistics);
+    bool (*change_mark)(struct bh_db *db, uint64_t *ret_mark); /* NULL: there is none */
 
     int (*query)(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
                  const struct bh_db_value *parameters, size_t parameter_count,

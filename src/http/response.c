@@ -123,6 +123,14 @@ void bh_response_header(struct bh_request *const request, const char *const name
 
 /* ---- Answers ---- */
 
+static int fail_head(struct bh_request *const request, const int error)
+{
+    bh_log_error("http", "the head of an answer could not be made (%s); its connection closes",
+                 bh_error_text(error));
+    bh_connection_close(request->connection, true);
+    return BH_ECANCELED;
+}
+
 int bh_respond_held(struct bh_request *const request, const int status,
                     const char *const content_type, const struct bh_str body,
                     const enum bh_transport_hold hold, struct bh_buf *const taken)
@@ -150,10 +158,7 @@ int bh_respond_held(struct bh_request *const request, const int status,
                      ? bh_connection_send(request->connection, pieces, 2, hold, taken)
                      : bh_connection_send(request->connection, pieces, 1, BH_TRANSPORT_COPY, NULL);
     } else {
-        bh_log_error("http", "the head of an answer could not be made (%s); its connection closes",
-                     bh_error_text(result));
-        bh_connection_close(request->connection, true);
-        result = BH_ECANCELED;
+        result = fail_head(request, result);
     }
     if (hold == BH_TRANSPORT_TAKE)
         bh_buf_fini(taken);
@@ -164,6 +169,31 @@ int bh_respond(struct bh_request *const request, const int status, const char *c
                const struct bh_str body)
 {
     return bh_respond_held(request, status, content_type, body, BH_TRANSPORT_COPY, NULL);
+}
+
+int bh_respond_pieces(struct bh_request *const request, const int status,
+                      const char *const content_type, const struct bh_str *const pieces,
+                      const unsigned count)
+{
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    bh_assert(count < BH_TRANSPORT_PIECES_MAX);
+    if (request->connection->state == BH_CONNECTION_CLOSED)
+        return BH_ECANCELED;
+    bh_assert(request->answer.state == BH_ANSWER_NONE);
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++)
+        size += pieces[i].size;
+    const int result = bh_response_head(request, status, content_type, (int64_t)size);
+    if (result != 0)
+        return fail_head(request, result);
+    struct bh_str sent[BH_TRANSPORT_PIECES_MAX] = { bh_buf_peek(&request->http->head) };
+    unsigned sent_count = 1;
+    if (request->head.method_id != BH_METHOD_HEAD && !has_no_body(status))
+        for (unsigned i = 0; i < count; i++)
+            sent[sent_count++] = pieces[i];
+    request->answer.state = BH_ANSWER_DONE;
+    request->answer.sent = sent[0].size + (sent_count > 1 ? size : 0);
+    return bh_connection_send(request->connection, sent, sent_count, BH_TRANSPORT_COPY, NULL);
 }
 
 /* ---- Errors ---- */

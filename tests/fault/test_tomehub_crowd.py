@@ -72,7 +72,10 @@ class Crowd:
 @pytest.fixture
 def crowd(postgres: Postgres, start_tomehub: Callable[..., Server]) -> Crowd:
     server = start_tomehub(
-        DATABASE_URL=postgres.url(), DB_POOL_MAX=CONNECTIONS, DB_POOL_TIMEOUT="60s"
+        DATABASE_URL=postgres.url(),
+        DB_POOL_MAX=CONNECTIONS,
+        DB_POOL_TIMEOUT="60s",
+        CACHE_ENABLED="off",  # each of them shall wait for a connection
     )
     with JsonClient(server.port) as client:
         items = [

@@ -35,7 +35,12 @@ def breaker_state(client: JsonClient, operation: str) -> float:
 def test_database_goes_and_comes_back(
     start_tomehub: Callable[..., Server], postgres: Postgres
 ) -> None:
-    server = start_tomehub(DATABASE_URL=postgres.url(), DB_POOL_TIMEOUT="1s", SLOW_QUERY_SECONDS=60)
+    server = start_tomehub(
+        DATABASE_URL=postgres.url(),
+        DB_POOL_TIMEOUT="1s",
+        SLOW_QUERY_SECONDS=60,
+        CACHE_ENABLED="off",
+    )
     with JsonClient(server.port) as client:
         client.ingest_text("Band", "It was the speckled band.")
         assert client.get("/api/books/1").status == 200

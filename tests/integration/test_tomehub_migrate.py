@@ -67,7 +67,7 @@ def searched(binary: Path, place: tuple[Path, dict[str, str]]) -> list[Any]:
         with JsonClient(server.port) as client:
             answers = [dict(client.get("/api/search", q=query).json) for query in QUERIES]
             for answer in answers:
-                answer.pop("execution_time_ms")
+                answer.pop("execution_time_ms"), answer.pop("cache_hit")
                 for hit in answer["results"]:
                     hit.pop("score")
             answers.append(client.get("/api/books").json)

@@ -37,6 +37,12 @@ def search_text(database: Database) -> str:
     return SEARCH_TEXTS[database.name]
 
 
+@pytest.fixture
+def tomehub(start_tomehub: Callable[..., Server]) -> Server:
+    """Keeps no answers: each request is to run its statements."""
+    return start_tomehub(CACHE_ENABLED="off")
+
+
 def queries(client: JsonClient, **parameters: object) -> dict[str, Any]:
     """The statements by name."""
     answer = client.get("/api/admin/queries", **({"top": 513} | parameters))
@@ -134,7 +140,7 @@ def test_health_of_the_connections(
 ) -> None:
     is_sqlite = database.name == "sqlite"
     sizes = {"DB_POOL_READ_SIZE": 3} if is_sqlite else {"DB_POOL_READ_SIZE": 3, "DB_POOL_MIN": 2}
-    server = start_tomehub(**sizes)
+    server = start_tomehub(**sizes, CACHE_ENABLED="off")
     with JsonClient(server.port) as client:
         client.ingest_text("Band", "It was the speckled band.")
         for _ in range(30):

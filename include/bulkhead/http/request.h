@@ -82,6 +82,11 @@ void bh_response_header(struct bh_request *request, const char *name, struct bh_
 int bh_respond(struct bh_request *request, int status, const char *content_type,
                struct bh_str body);
 
+/* The same from up to three pieces, one behind the other; they are copied only as far as the client
+ * does not take them at once. */
+int bh_respond_pieces(struct bh_request *request, int status, const char *content_type,
+                      const struct bh_str *pieces, unsigned count);
+
 /* The same for a JSON text; takes the buffer's content over (it is empty afterwards): no copy. */
 int bh_respond_json_take(struct bh_request *request, int status, struct bh_buf *json);
 

@@ -1,4 +1,5 @@
 /* The list of books, and one book: read, changed, deleted. */
+#include "handlers/cached.h"
 #include "handlers/handlers.h"
 #include "handlers/input.h"
 #include "service.h"
@@ -8,61 +9,104 @@
 #define PAGE_MAX INT64_C(1000000000)
 #define PAGE_SIZE_MAX 1000
 
+struct list_asked {
+    struct bh_request *request;
+    struct bh_str look_up;
+    int64_t page, page_size;
+    size_t sort;
+};
+
+static int write_list(void *const argument, struct bh_json *const json,
+                      struct bh_error *const reterr)
+{
+    const struct list_asked *const asked = argument;
+    struct tome_books books;
+    int64_t total = 0;
+    const int result = tome_books_list(
+        tome_service_of(asked->request)->db, tome_owner_of(asked->request), asked->look_up,
+        (enum tome_books_sort)asked->sort, asked->page, asked->page_size,
+        bh_request_arena(asked->request), &books, &total, reterr);
+    if (result != 0)
+        return result;
+    bh_json_kv_array(json, "books");
+    for (size_t i = 0; i < books.count; i++) {
+        bh_json_object_begin(json);
+        tome_view_book(json, &books.books[i]);
+        bh_json_object_end(json);
+    }
+    bh_json_array_end(json);
+    tome_view_paging(json, total, asked->page, asked->page_size);
+    return 0;
+}
+
 int tome_handle_books(struct bh_request *const request)
 {
     static const char *const sorts[] = {
         [TOME_BOOKS_TITLE] = "title", [TOME_BOOKS_NEWEST] = "newest", [TOME_BOOKS_AUTHOR] = "author"
     };
     struct tome_problem problem = { 0 };
-    struct bh_str look_up = BH_STR("");
-    int64_t page = 1, page_size = 50, total = 0;
-    size_t sort = TOME_BOOKS_TITLE;
-    (void)bh_request_query(request, "q", &look_up);
-    if (!tome_check_text("q", &look_up, 0, LOOK_UP_MAX, &problem) ||
-        !tome_query_int(request, "page", 1, PAGE_MAX, &page, &problem) ||
-        !tome_query_int(request, "page_size", 1, PAGE_SIZE_MAX, &page_size, &problem) ||
-        !tome_query_choice(request, "sort", sorts, BH_COUNT_OF(sorts), &sort, &problem))
+    struct list_asked asked = { .request = request,
+                                .look_up = BH_STR(""),
+                                .page = 1,
+                                .page_size = 50,
+                                .sort = TOME_BOOKS_TITLE };
+    (void)bh_request_query(request, "q", &asked.look_up);
+    if (!tome_check_text("q", &asked.look_up, 0, LOOK_UP_MAX, &problem) ||
+        !tome_query_int(request, "page", 1, PAGE_MAX, &asked.page, &problem) ||
+        !tome_query_int(request, "page_size", 1, PAGE_SIZE_MAX, &asked.page_size, &problem) ||
+        !tome_query_choice(request, "sort", sorts, BH_COUNT_OF(sorts), &asked.sort, &problem))
         return tome_problem_send(request, &problem);
-    struct tome_books books;
-    struct bh_error error;
-    if (tome_books_list(tome_service_of(request)->db, tome_owner_of(request), look_up,
-                        (enum tome_books_sort)sort, page, page_size, bh_request_arena(request),
-                        &books, &total, &error) != 0)
-        return bh_respond_failure(request, &error);
-    struct tome_answer answer;
-    tome_answer_begin(&answer);
-    bh_json_kv_array(&answer.json, "books");
-    for (size_t i = 0; i < books.count; i++) {
-        bh_json_object_begin(&answer.json);
-        tome_view_book(&answer.json, &books.books[i]);
-        bh_json_object_end(&answer.json);
-    }
-    bh_json_array_end(&answer.json);
-    tome_view_paging(&answer.json, total, page, page_size);
-    return tome_answer_send(request, 200, &answer);
+    struct tome_key key;
+    tome_key_begin(&key, 'l', tome_owner_of(request));
+    tome_key_text(&key, asked.look_up);
+    tome_key_int(&key, asked.page);
+    tome_key_int(&key, asked.page_size);
+    tome_key_int(&key, (int64_t)asked.sort);
+    const struct tome_cached cached = {
+        .key = &key, .class = TOME_CACHE_DEFAULT, .write = write_list, .argument = &asked
+    };
+    return tome_cached_send(request, &cached);
 }
 
 /* ---- One book ---- */
 
-static int respond_book(struct bh_request *const request, const int64_t book_id)
+struct book_asked {
+    struct bh_request *request;
+    int64_t id;
+};
+
+static int write_book(void *const argument, struct bh_json *const json,
+                      struct bh_error *const reterr)
 {
-    struct bh_db *const db = tome_service_of(request)->db;
-    struct bh_arena *const arena = bh_request_arena(request);
+    const struct book_asked *const asked = argument;
+    struct bh_db *const db = tome_service_of(asked->request)->db;
+    struct bh_arena *const arena = bh_request_arena(asked->request);
+    const int64_t owner_id = tome_owner_of(asked->request);
     const struct tome_chapter *chapters = NULL;
     struct tome_book book;
-    struct bh_error error;
     size_t count = 0;
-    int result = tome_books_get(db, tome_owner_of(request), book_id, arena, &book, &error);
+    int result = tome_books_get(db, owner_id, asked->id, arena, &book, reterr);
     if (result == 0)
-        result = tome_books_chapters(db, tome_owner_of(request), book_id, arena, &chapters, &count,
-                                     &error);
+        result = tome_books_chapters(db, owner_id, asked->id, arena, &chapters, &count, reterr);
     if (result != 0)
-        return bh_respond_failure(request, &error);
-    struct tome_answer answer;
-    tome_answer_begin(&answer);
-    tome_view_book(&answer.json, &book);
-    tome_view_chapters(&answer.json, chapters, count);
-    return tome_answer_send(request, 200, &answer);
+        return result;
+    tome_view_book(json, &book);
+    tome_view_chapters(json, chapters, count);
+    return 0;
+}
+
+static int respond_book(struct bh_request *const request, const int64_t book_id)
+{
+    struct book_asked asked = { .request = request, .id = book_id };
+    struct tome_key key;
+    tome_key_begin(&key, 'b', tome_owner_of(request));
+    tome_key_int(&key, book_id);
+    const struct tome_cached cached = { .key = &key,
+                                        .class = TOME_CACHE_CONTENT,
+                                        .book_id = book_id,
+                                        .write = write_book,
+                                        .argument = &asked };
+    return tome_cached_send(request, &cached);
 }
 
 int tome_handle_book(struct bh_request *const request)

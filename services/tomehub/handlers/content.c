@@ -1,4 +1,5 @@
 /* Content by id, many at once, and whole pages. */
+#include "handlers/cached.h"
 #include "handlers/handlers.h"
 #include "handlers/input.h"
 #include "service.h"
@@ -7,21 +8,39 @@
 #define BATCH_IDS_MAX 1000
 #define PAGE_NUMBER_MAX INT64_C(10000000)
 
+struct content_asked {
+    struct bh_request *request;
+    int64_t id;
+};
+
+static int write_content(void *const argument, struct bh_json *const json,
+                         struct bh_error *const reterr)
+{
+    const struct content_asked *const asked = argument;
+    struct tome_content content;
+    const int result = tome_chunks_get(tome_service_of(asked->request)->db,
+                                       tome_owner_of(asked->request), asked->id,
+                                       bh_request_arena(asked->request), &content, reterr);
+    if (result == 0)
+        tome_view_content(json, &content);
+    return result;
+}
+
 int tome_handle_content(struct bh_request *const request)
 {
     struct tome_problem problem = { 0 };
-    struct tome_content content;
-    struct bh_error error;
-    int64_t id = 0;
-    if (!tome_path_id(request, "id", TOME_CHUNK_ID_MAX, &id, &problem))
+    struct content_asked asked = { .request = request };
+    if (!tome_path_id(request, "id", TOME_CHUNK_ID_MAX, &asked.id, &problem))
         return tome_problem_send(request, &problem);
-    if (tome_chunks_get(tome_service_of(request)->db, tome_owner_of(request), id,
-                        bh_request_arena(request), &content, &error) != 0)
-        return bh_respond_failure(request, &error);
-    struct tome_answer answer;
-    tome_answer_begin(&answer);
-    tome_view_content(&answer.json, &content);
-    return tome_answer_send(request, 200, &answer);
+    struct tome_key key;
+    tome_key_begin(&key, 'c', tome_owner_of(request));
+    tome_key_int(&key, asked.id);
+    const struct tome_cached cached = { .key = &key,
+                                        .class = TOME_CACHE_CONTENT,
+                                        .book_id = asked.id >> TOME_ORDINAL_BITS,
+                                        .write = write_content,
+                                        .argument = &asked };
+    return tome_cached_send(request, &cached);
 }
 
 /* ---- Batch ---- */
@@ -93,26 +112,46 @@ int tome_handle_content_batch(struct bh_request *const request)
 
 /* ---- Pages ---- */
 
+struct page_asked {
+    struct bh_request *request;
+    int64_t book_id, number;
+};
+
+static int write_page(void *const argument, struct bh_json *const json,
+                      struct bh_error *const reterr)
+{
+    const struct page_asked *const asked = argument;
+    struct tome_book_page page;
+    const int result = tome_chunks_page(
+        tome_service_of(asked->request)->db, tome_owner_of(asked->request), asked->book_id,
+        asked->number, bh_request_arena(asked->request), &page, reterr);
+    if (result != 0)
+        return result;
+    bh_json_kv_int(json, "book_id", asked->book_id);
+    bh_json_kv_int(json, "page_number", asked->number);
+    bh_json_kv_string(json, "page_label", page.page_label);
+    bh_json_kv_string(json, "page_kind", page.page_kind);
+    bh_json_kv_int(json, "page_count", page.page_count);
+    bh_json_kv_string(json, "chapter", page.chapter);
+    bh_json_kv_string(json, "text", page.text);
+    return 0;
+}
+
 int tome_handle_page(struct bh_request *const request)
 {
     struct tome_problem problem = { 0 };
-    struct tome_book_page page;
-    struct bh_error error;
-    int64_t book_id = 0, number = 0;
-    if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem) ||
-        !tome_path_id(request, "n", PAGE_NUMBER_MAX, &number, &problem))
+    struct page_asked asked = { .request = request };
+    if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &asked.book_id, &problem) ||
+        !tome_path_id(request, "n", PAGE_NUMBER_MAX, &asked.number, &problem))
         return tome_problem_send(request, &problem);
-    if (tome_chunks_page(tome_service_of(request)->db, tome_owner_of(request), book_id, number,
-                         bh_request_arena(request), &page, &error) != 0)
-        return bh_respond_failure(request, &error);
-    struct tome_answer answer;
-    tome_answer_begin(&answer);
-    bh_json_kv_int(&answer.json, "book_id", book_id);
-    bh_json_kv_int(&answer.json, "page_number", number);
-    bh_json_kv_string(&answer.json, "page_label", page.page_label);
-    bh_json_kv_string(&answer.json, "page_kind", page.page_kind);
-    bh_json_kv_int(&answer.json, "page_count", page.page_count);
-    bh_json_kv_string(&answer.json, "chapter", page.chapter);
-    bh_json_kv_string(&answer.json, "text", page.text);
-    return tome_answer_send(request, 200, &answer);
+    struct tome_key key;
+    tome_key_begin(&key, 'p', tome_owner_of(request));
+    tome_key_int(&key, asked.book_id);
+    tome_key_int(&key, asked.number);
+    const struct tome_cached cached = { .key = &key,
+                                        .class = TOME_CACHE_CONTENT,
+                                        .book_id = asked.book_id,
+                                        .write = write_page,
+                                        .argument = &asked };
+    return tome_cached_send(request, &cached);
 }

@@ -2,6 +2,7 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
 #include "handlers/handlers.h"
+#include "handlers/search_cached.h"
 #include "handlers/search_input.h"
 #include "service.h"
 #include "views.h"
@@ -11,18 +12,18 @@
 
 /* ---- Searching ---- */
 
+struct asked {
+    struct bh_request *request;
+    const struct tome_search_request *search;
+    bool with_answer;
+};
+
 /* A search may take less time than the request as a whole. */
 static void limit_time(const struct tome_service *const service)
 {
     const uint64_t limit_us = bh_time_now_us() + service->settings->db_statement_timeout_us;
     if (limit_us < bh_fiber_deadline())
         bh_fiber_set_deadline(limit_us);
-}
-
-static void write_end(struct bh_json *const json, const uint64_t begun_ns)
-{
-    bh_json_key(json, BH_STR("execution_time_ms"));
-    bh_json_fixed(json, (double)(bh_time_now_ns() - begun_ns) / 1e6, 3);
 }
 
 /* A query of which nothing can be searched finds nothing; a cursor that is not ours is refused. */
@@ -53,47 +54,52 @@ static int write_reply(struct bh_request *const request,
     return 0;
 }
 
-static int search_chunks(struct bh_request *const request,
-                         const struct tome_search_request *const search, const bool with_answer)
+static int write_chunks(void *const argument, struct bh_json *const json,
+                        struct bh_error *const reterr)
 {
-    const struct tome_service *const service = tome_service_of(request);
-    const uint64_t begun_ns = bh_time_now_ns();
-    struct tome_search_answer found = { .page = search->page };
-    struct bh_error error;
-    limit_time(service);
-    int result = tome_search(service->searcher, search, bh_request_arena(request), &found, &error);
-    if (result != 0 && !(result == BH_EINVAL && search->cursor.size == 0))
-        return refuse(request, search, &error);
-    struct tome_answer answer;
-    tome_answer_begin(&answer);
-    tome_view_search(&answer.json, search, &found);
-    result = with_answer ? write_reply(request, search, &answer.json, &error) : 0;
-    if (result != 0) {
-        tome_answer_fini(&answer);
-        return bh_respond_failure(request, &error);
-    }
-    write_end(&answer.json, begun_ns);
-    bh_json_kv_bool(&answer.json, "cache_hit", false);
-    return tome_answer_send(request, 200, &answer);
+    const struct asked *const asked = argument;
+    struct bh_request *const request = asked->request;
+    struct tome_search_answer found = { .page = asked->search->page };
+    int result = tome_search(tome_service_of(request)->searcher, asked->search,
+                             bh_request_arena(request), &found, reterr);
+    if (result != 0 && !(result == BH_EINVAL && asked->search->cursor.size == 0))
+        return result;
+    tome_view_search(json, asked->search, &found);
+    result = asked->with_answer ? write_reply(request, asked->search, json, reterr) : 0;
+    return result;
 }
 
-static int search_books(struct bh_request *const request,
-                        const struct tome_search_request *const search)
+static int write_books(void *const argument, struct bh_json *const json,
+                       struct bh_error *const reterr)
 {
-    const struct tome_service *const service = tome_service_of(request);
-    const uint64_t begun_ns = bh_time_now_ns();
+    const struct asked *const asked = argument;
     struct tome_search_books_answer found = { 0 };
-    struct bh_error error;
-    limit_time(service);
-    const int result = tome_search_books(service->searcher, search, bh_request_arena(request),
-                                         &found, &error);
+    const int result = tome_search_books(tome_service_of(asked->request)->searcher, asked->search,
+                                         bh_request_arena(asked->request), &found, reterr);
     if (result != 0 && result != BH_EINVAL)
-        return bh_respond_failure(request, &error);
-    struct tome_answer answer;
-    tome_answer_begin(&answer);
-    tome_view_search_books(&answer.json, search, &found);
-    write_end(&answer.json, begun_ns);
-    return tome_answer_send(request, 200, &answer);
+        return result;
+    tome_view_search_books(json, asked->search, &found);
+    return 0;
+}
+
+static int search(struct bh_request *const request, struct tome_search_input *const input,
+                  const bool books)
+{
+    struct asked asked = { .request = request,
+                           .search = &input->search,
+                           .with_answer = input->answer };
+    const struct tome_search_cached cached = { .search = &input->search,
+                                               .kind = books           ? 'B'
+                                                       : input->answer ? 'A'
+                                                                       : 'S',
+                                               .write = books ? write_books : write_chunks,
+                                               .argument = &asked };
+    struct tome_search_body body;
+    struct bh_error error;
+    limit_time(tome_service_of(request));
+    if (tome_search_cached_get(request, &cached, &body, &error) != 0)
+        return refuse(request, &input->search, &error);
+    return tome_search_cached_send(request, &body);
 }
 
 static int handle_get(struct bh_request *const request, const bool books)
@@ -103,8 +109,7 @@ static int handle_get(struct bh_request *const request, const bool books)
         return BH_ENOMEM;
     if (!tome_search_input_query(request, books ? BOOKS_SIZE_MAX : PAGE_SIZE_MAX, reading))
         return tome_problem_send(request, &reading->problem);
-    return books ? search_books(request, &reading->search)
-                 : search_chunks(request, &reading->search, reading->answer);
+    return search(request, reading, books);
 }
 
 static int handle_post(struct bh_request *const request, const bool books)
@@ -124,8 +129,7 @@ static int handle_post(struct bh_request *const request, const bool books)
         tome_invalid(&reading->problem, "answer", "answers come with /api/search");
         return tome_problem_send(request, &reading->problem);
     }
-    return books ? search_books(request, &reading->search)
-                 : search_chunks(request, &reading->search, reading->answer);
+    return search(request, reading, books);
 }
 
 int tome_handle_search_get(struct bh_request *const request)

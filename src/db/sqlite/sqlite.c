@@ -11,6 +11,7 @@
 #include "db/driver.h"
 #include "db/sqlite/sqlite_lane.h"
 #include "db/sqlite/sqlite_query.h"
+#include "db/sqlite/sqlite_watch.h"
 
 #define DATABASE_MAGIC 0x53514c44u
 #define TRANSACTION_MAGIC 0x53514c54u
@@ -23,6 +24,7 @@ struct database {
     BH_MAGIC_FIELD;
     struct bh_sqlite_config config;
     struct bh_sqlite_lane *lanes[2]; /* by enum bh_db_lane */
+    struct bh_sqlite_watch *watch;
 };
 
 struct transaction {
@@ -79,6 +81,7 @@ static int check_location(const char *const location, struct bh_error *const ret
 static void database_close(struct bh_db *const db)
 {
     struct database *const database = database_of(db);
+    bh_sqlite_watch_destroy(database->watch);
     /* The writer last: it empties the log when no reader holds it any more. */
     bh_sqlite_lane_destroy(database->lanes[BH_DB_READ]);
     bh_sqlite_lane_destroy(database->lanes[BH_DB_WRITE]);
@@ -143,6 +146,8 @@ static int database_open(const char *const location, const struct bh_db_options 
         },
     };
     result = start_lanes(database, options, reterr);
+    if (result == 0)
+        result = bh_sqlite_watch_create(path, &database->watch, reterr);
     if (result) {
         database_close(&database->base);
         return result;
@@ -157,6 +162,11 @@ static void database_statistics(struct bh_db *const db, const enum bh_db_lane la
                                 struct bh_db_statistics *const ret_statistics)
 {
     bh_sqlite_lane_statistics(database_of(db)->lanes[lane], ret_statistics);
+}
+
+static bool database_change_mark(struct bh_db *const db, uint64_t *const ret_mark)
+{
+    return bh_sqlite_watch_read(database_of(db)->watch, ret_mark);
 }
 
 /* ---- Single statements ---- */
@@ -414,6 +424,7 @@ const struct bh_driver bh_sqlite_driver = {
     .open = database_open,
     .close = database_close,
     .statistics = database_statistics,
+    .change_mark = database_change_mark,
     .query = database_query,
     .begin = database_begin,
     .commit = transaction_commit,

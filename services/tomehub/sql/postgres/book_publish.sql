@@ -7,6 +7,7 @@ SET state = 'ready',
     author = CASE author WHEN '' THEN $4 ELSE author END,
     tags = CASE tags WHEN '[]' THEN $9 ELSE tags END,
     page_kind = $5, page_count = $6, chunk_count = $7, word_count = $8,
-    updated_at = $10
+    updated_at = $10,
+    changed = (SELECT generation FROM owners WHERE id = $1) + 1
 WHERE owner_id = $1 AND id = $2 AND state = 'loading'
 RETURNING title, author;

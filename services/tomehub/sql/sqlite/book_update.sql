@@ -8,6 +8,7 @@ SET title = coalesce(?3, title),
     metadata = coalesce(?7, metadata),
     title_sort = coalesce(?8, title_sort),
     author_sort = coalesce(?9, author_sort),
-    updated_at = ?10
+    updated_at = ?10,
+    changed = (SELECT generation FROM owners WHERE id = ?1) + 1
 WHERE owner_id = ?1 AND id = ?2 AND state = 'ready'
 RETURNING title, author;

@@ -1,0 +1,152 @@
+#include "cache/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bulkhead/base/log.h"
+#include "bulkhead/base/time.h"
+#include "cache/freshness.h"
+
+#define STALE_SHARE 10 /* past its time by a tenth of it, an answer bridges the next one's making */
+
+struct tome_cache {
+    const struct tome_settings *settings;
+    struct bh_cache *values;
+    struct tome_freshness *freshness;
+};
+
+/* ---- Life ---- */
+
+int tome_cache_create(const struct tome_settings *const settings, struct bh_db *const db,
+                      struct tome_cache **const ret_cache, struct bh_error *const reterr)
+{
+    *ret_cache = NULL;
+    if (!settings->cache_enabled)
+        return 0;
+    if (settings->database_read_url[0] != '\0') {
+        bh_log_info("cache", "no answers are kept: with DATABASE_READ_URL a replica may lack what "
+                             "was kept to be new");
+        return 0;
+    }
+    const struct bh_cache_options options = { .name = "answers",
+                                              .maximum_bytes = (size_t)settings->cache_max_mb
+                                                               << 20 };
+    struct tome_cache *const cache = calloc(1, sizeof(*cache));
+    int result = cache != NULL ? bh_cache_create(&options, &cache->values) : BH_ENOMEM;
+    if (result == 0)
+        result = tome_freshness_create(db, cache->values, &cache->freshness);
+    if (result != 0) {
+        tome_cache_destroy(cache);
+        return bh_error_set(reterr, result, "no memory for a cache of %lld MB: lower CACHE_MAX_MB",
+                            (long long)settings->cache_max_mb);
+    }
+    cache->settings = settings;
+    *ret_cache = cache;
+    return 0;
+}
+
+void tome_cache_destroy(struct tome_cache *const cache)
+{
+    if (cache == NULL)
+        return;
+    tome_freshness_destroy(cache->freshness);
+    bh_cache_destroy(cache->values);
+    free(cache);
+}
+
+struct bh_cache *tome_cache_peek(struct tome_cache *const cache)
+{
+    return cache != NULL ? cache->values : NULL;
+}
+
+/* ---- Keys ---- */
+
+static void append(struct tome_key *const key, const void *const data, const size_t size)
+{
+    if (key->size <= sizeof(key->data) && size <= sizeof(key->data) - key->size)
+        memcpy(key->data + key->size, data, size);
+    else
+        key->size = sizeof(key->data);
+    key->size += size;
+}
+
+void tome_key_begin(struct tome_key *const key, const char kind, const int64_t owner_id)
+{
+    key->size = 0;
+    append(key, &kind, 1);
+    tome_key_int(key, owner_id);
+}
+
+void tome_key_int(struct tome_key *const key, const int64_t value)
+{
+    append(key, &value, sizeof(value));
+}
+
+void tome_key_text(struct tome_key *const key, const struct bh_str text)
+{
+    tome_key_int(key, (int64_t)text.size);
+    append(key, text.data, text.size);
+}
+
+static bool is_too_long(const struct tome_key *const key)
+{
+    return key->size > sizeof(key->data);
+}
+
+/* ---- Asking ---- */
+
+static uint64_t time_to_live_us(const struct tome_settings *const settings,
+                                const enum tome_cache_class class)
+{
+    switch (class) {
+    case TOME_CACHE_SEARCH:
+        return settings->cache_ttl_search_us;
+    case TOME_CACHE_CONTENT:
+        return settings->cache_ttl_content_us;
+    case TOME_CACHE_CONCEPTS:
+        return settings->cache_ttl_concepts_us;
+    case TOME_CACHE_DEFAULT:
+        break;
+    }
+    return settings->cache_ttl_default_us;
+}
+
+static int fetch(struct tome_cache *const cache, const struct tome_question *const question,
+                 struct bh_cache_value **const ret_value, bool *const ret_is_hit,
+                 struct bh_error *const reterr)
+{
+    const uint64_t ttl_us = time_to_live_us(cache->settings, question->class);
+    const uint64_t tags[] = { tome_tag_owner(question->owner_id),
+                              question->book_id != 0
+                                  ? tome_tag_book(question->owner_id, question->book_id)
+                                  : tome_tag_lists(question->owner_id) };
+    const struct bh_cache_fetch what = {
+        .key = { question->key->data, question->key->size },
+        .tags = tags,
+        .tag_count = BH_COUNT_OF(tags),
+        .lifetime = { .ttl_us = ttl_us, .stale_us = ttl_us / STALE_SHARE },
+        .load = question->load,
+        .argument = question->argument,
+    };
+    enum bh_cache_outcome outcome = BH_CACHE_LOADED;
+    const int result = bh_cache_fetch(cache->values, &what, bh_time_now_us(), ret_value, &outcome,
+                                      reterr);
+    if (result == 0)
+        *ret_is_hit = outcome != BH_CACHE_LOADED;
+    return result;
+}
+
+int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *const question,
+                   struct bh_cache_value **const ret_value, bool *const ret_is_hit,
+                   struct bh_error *const reterr)
+{
+    if (cache != NULL && !is_too_long(question->key)) {
+        const int result = tome_freshness_check(cache->freshness, question->owner_id, reterr);
+        if (result == 0)
+            return fetch(cache, question, ret_value, ret_is_hit, reterr);
+        if (result != BH_ELIMIT && result != BH_ENOTFOUND)
+            return result;
+    }
+    *ret_is_hit = false;
+    return question->load(question->argument, ret_value, reterr);
+}

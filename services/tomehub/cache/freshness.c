@@ -1,0 +1,253 @@
+/*
+ * Owners are found in a table that only grows, without a lock; what is known of one is guarded by
+ * its mutex.
+ *
+ * Reading the generation goes in rounds: a call is content with a round that began after it, so at
+ * most one runs for an owner at a time, and those who come meanwhile share the next one. The mark
+ * of the database is taken before a round reads: while it stays, so does what the round found.
+ */
+#include "cache/freshness.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/time.h"
+#include "bulkhead/db/changes.h"
+#include "event.h"
+#include "tomehub_sql.h"
+
+#define BUCKETS 1024u
+#define OWNERS_MAX 4096u
+#define CHANGES_MAX 64 /* books invalidated one by one */
+#define ARENA_BYTES 65536
+#define UNKNOWN INT64_MAX /* no book was changed behind it */
+
+struct owner {
+    int64_t id;
+    struct owner *chain; /* constant, as id */
+
+    pthread_mutex_t mutex; /* guards the rest */
+    int64_t generation;    /* up to which everything is invalidated; UNKNOWN at first */
+    bool has_mark;
+    uint64_t mark;             /* taken before the last round */
+    uint64_t begun, completed; /* rounds: the number of the newest */
+    bool is_running;
+    struct tome_event ended;
+};
+
+struct tome_freshness {
+    struct bh_db *db;
+    struct bh_cache *cache;
+    _Atomic(struct owner *) buckets[BUCKETS];
+    pthread_mutex_t mutex; /* of those who add */
+    unsigned count;
+};
+
+/* ---- Tags ---- */
+
+static uint64_t tag(const uint64_t kind, const int64_t owner_id, const int64_t id)
+{
+    uint64_t mixed = (uint64_t)owner_id * UINT64_C(0x9E3779B97F4A7C15) ^ kind;
+    mixed = (mixed ^ (mixed >> 32)) * UINT64_C(0xBF58476D1CE4E5B9);
+    mixed ^= (uint64_t)id * UINT64_C(0x94D049BB133111EB);
+    return mixed ^ (mixed >> 31);
+}
+
+uint64_t tome_tag_owner(const int64_t owner_id)
+{
+    return tag(1, owner_id, 0);
+}
+
+uint64_t tome_tag_lists(const int64_t owner_id)
+{
+    return tag(2, owner_id, 0);
+}
+
+uint64_t tome_tag_book(const int64_t owner_id, const int64_t book_id)
+{
+    return tag(3, owner_id, book_id);
+}
+
+/* ---- Life ---- */
+
+int tome_freshness_create(struct bh_db *const db, struct bh_cache *const cache,
+                          struct tome_freshness **const ret_freshness)
+{
+    struct tome_freshness *const freshness = calloc(1, sizeof(*freshness));
+    if (freshness == NULL)
+        return BH_ENOMEM;
+    freshness->db = db;
+    freshness->cache = cache;
+    pthread_mutex_init(&freshness->mutex, NULL);
+    *ret_freshness = freshness;
+    return 0;
+}
+
+void tome_freshness_destroy(struct tome_freshness *const freshness)
+{
+    if (freshness == NULL)
+        return;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        struct owner *next;
+        for (struct owner *owner = freshness->buckets[i]; owner != NULL; owner = next) {
+            next = owner->chain;
+            tome_event_fini(&owner->ended);
+            pthread_mutex_destroy(&owner->mutex);
+            free(owner);
+        }
+    }
+    pthread_mutex_destroy(&freshness->mutex);
+    free(freshness);
+}
+
+/* ---- Owners ---- */
+
+static struct owner *find_in(_Atomic(struct owner *) *const bucket, const int64_t owner_id)
+{
+    struct owner *owner = atomic_load_explicit(bucket, memory_order_acquire);
+    while (owner != NULL && owner->id != owner_id)
+        owner = owner->chain;
+    return owner;
+}
+
+static struct owner *add_to(struct tome_freshness *const freshness,
+                            _Atomic(struct owner *) *const bucket, const int64_t owner_id)
+{
+    struct owner *const owner = freshness->count < OWNERS_MAX ? calloc(1, sizeof(*owner)) : NULL;
+    if (owner == NULL)
+        return NULL;
+    owner->id = owner_id;
+    owner->generation = UNKNOWN;
+    pthread_mutex_init(&owner->mutex, NULL);
+    tome_event_init(&owner->ended);
+    owner->chain = atomic_load_explicit(bucket, memory_order_relaxed);
+    atomic_store_explicit(bucket, owner, memory_order_release);
+    freshness->count++;
+    return owner;
+}
+
+static struct owner *owner_of(struct tome_freshness *const freshness, const int64_t owner_id)
+{
+    _Atomic(struct owner *) *const bucket = &freshness->buckets[(uint64_t)owner_id % BUCKETS];
+    struct owner *owner = find_in(bucket, owner_id);
+    if (owner != NULL)
+        return owner;
+    pthread_mutex_lock(&freshness->mutex);
+    owner = find_in(bucket, owner_id);
+    if (owner == NULL)
+        owner = add_to(freshness, bucket, owner_id);
+    pthread_mutex_unlock(&freshness->mutex);
+    return owner;
+}
+
+/* ---- A round ---- */
+
+/* Each change has a generation of its own, which its books carry until they are changed again. All
+ * changes up to `generation` are told by the rows if each number stands in one. */
+static bool tells_all(const struct bh_db_rows *const rows, const int64_t known,
+                      const int64_t generation)
+{
+    bool seen[CHANGES_MAX] = { false };
+    if (known == UNKNOWN || generation - known > CHANGES_MAX || rows->row_count > CHANGES_MAX)
+        return false;
+    int64_t count = 0;
+    for (size_t i = 0; i < rows->row_count; i++) {
+        const int64_t at = bh_db_int_at(rows, i, 2) - known - 1;
+        if (bh_db_is_null_at(rows, i, 1) || at < 0 || at >= generation - known)
+            return false;
+        count += !seen[at];
+        seen[at] = true;
+    }
+    return count == generation - known;
+}
+
+/* `known` as when the rows were asked for. */
+static void apply(struct tome_freshness *const freshness, struct owner *const owner,
+                  const int64_t known, const struct bh_db_rows *const rows)
+{
+    const int64_t generation = bh_db_int_at(rows, 0, 0);
+    if (known != UNKNOWN && generation <= known)
+        return;
+    if (tells_all(rows, known, generation)) {
+        bh_cache_invalidate(freshness->cache, tome_tag_lists(owner->id));
+        for (size_t i = 0; i < rows->row_count; i++)
+            bh_cache_invalidate(freshness->cache,
+                                tome_tag_book(owner->id, bh_db_int_at(rows, i, 1)));
+    } else {
+        bh_cache_invalidate(freshness->cache, tome_tag_owner(owner->id));
+    }
+    owner->generation = generation;
+}
+
+/* The owner's mutex is held, but not while the database is asked. */
+static int run_round(struct tome_freshness *const freshness, struct owner *const owner,
+                     struct bh_error *const reterr)
+{
+    struct bh_arena *arena BH_CLEANUP(bh_arena_destroy_cleanup) = NULL;
+    struct bh_db_rows rows = { 0 };
+    uint64_t mark = 0;
+    const int64_t known = owner->generation;
+    const uint64_t number = ++owner->begun;
+    owner->is_running = true;
+    pthread_mutex_unlock(&owner->mutex);
+
+    const bool has_mark = bh_db_change_mark(freshness->db, &mark);
+    const struct bh_db_value parameters[] = { bh_db_int(owner->id), bh_db_int(known),
+                                              bh_db_int(CHANGES_MAX + 1) };
+    int result = bh_arena_create(ARENA_BYTES, &arena);
+    if (result == 0)
+        result = bh_db_query(freshness->db, BH_DB_READ, &TOME_SQL_LIBRARY_CHANGES, parameters,
+                             BH_COUNT_OF(parameters), arena, &rows, reterr);
+    if (result == 0 && rows.row_count == 0)
+        result = bh_error_set(reterr, BH_ENOTFOUND, "there is no owner %lld", (long long)owner->id);
+
+    pthread_mutex_lock(&owner->mutex);
+    if (result == 0) {
+        apply(freshness, owner, known, &rows);
+        owner->has_mark = has_mark;
+        owner->mark = mark;
+        owner->completed = number;
+    }
+    owner->is_running = false;
+    tome_event_raise(&owner->ended);
+    return result;
+}
+
+/* Until a round that begins from now on is completed. */
+static int await_round(struct tome_freshness *const freshness, struct owner *const owner,
+                       struct bh_error *const reterr)
+{
+    const uint64_t wanted = owner->begun + 1;
+    int result = 0;
+    while (result == 0 && owner->completed < wanted) {
+        if (!owner->is_running) {
+            result = run_round(freshness, owner, reterr);
+            continue;
+        }
+        const uint64_t seen = tome_event_count(&owner->ended);
+        pthread_mutex_unlock(&owner->mutex);
+        result = tome_event_wait(&owner->ended, seen, BH_NEVER_US);
+        pthread_mutex_lock(&owner->mutex);
+        if (result != 0)
+            bh_error_set(reterr, result, "while the library's generation is read: %s",
+                         bh_error_text(result));
+    }
+    return result;
+}
+
+int tome_freshness_check(struct tome_freshness *const freshness, const int64_t owner_id,
+                         struct bh_error *const reterr)
+{
+    struct owner *const owner = owner_of(freshness, owner_id);
+    if (owner == NULL)
+        return bh_error_set(reterr, BH_ELIMIT, "answers of so many owners are not kept");
+    uint64_t mark = 0;
+    const bool has_mark = bh_db_change_mark(freshness->db, &mark);
+    pthread_mutex_lock(&owner->mutex);
+    const bool is_fresh = has_mark && owner->has_mark && owner->mark == mark;
+    const int result = is_fresh ? 0 : await_round(freshness, owner, reterr);
+    pthread_mutex_unlock(&owner->mutex);
+    return result;
+}

@@ -1,0 +1,233 @@
+"""Answers that are kept: who shares one, that nobody gets an old one, through one server or two.
+
+`CACHE_CHECK_SECONDS=60` lets the check of stale reads run for a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.http import Answer, JsonClient
+from support.process import CommandResult
+from support.server import Server
+
+CHECK_SECONDS = float(os.environ.get("CACHE_CHECK_SECONDS", "4"))
+BOOKS = 5
+
+
+def is_hit(answer: Answer) -> bool:
+    assert answer.status == 200, answer.text
+    kept = answer.headers["x-cache"] == "hit"
+    if "cache_hit" in answer.json:
+        assert answer.json["cache_hit"] is kept
+    return kept
+
+
+def hits(client: JsonClient, path: str, **query: object) -> list[bool]:
+    return [is_hit(client.get(path, **query)) for _ in range(2)]
+
+
+def without_time(answer: Answer) -> dict[str, Any]:
+    answered = dict(answer.json)
+    answered.pop("execution_time_ms", None), answered.pop("cache_hit", None)
+    return answered
+
+
+@pytest.fixture
+def books(client: JsonClient) -> list[int]:
+    return [
+        client.ingest_text(f"Book {number}", f"The heather of moor {number}.")
+        for number in range(3)
+    ]
+
+
+def test_the_same_question_is_answered_from_the_cache(client: JsonClient, books: list[int]) -> None:
+    chunk = books[0] << 20
+    asked: list[tuple[str, dict[str, object]]] = [
+        ("/api/search", {"q": "heather"}),
+        ("/api/search", {"q": "heather", "include": "details", "facets": "true"}),
+        ("/api/search", {"q": "heather", "page_size": 2, "page": 2}),
+        ("/api/search", {"q": "heather", "author": "nobody"}),
+        ("/api/search/books", {"q": "heather"}),
+        ("/api/books", {}),
+        ("/api/books", {"q": "book", "sort": "newest"}),
+        (f"/api/books/{books[0]}", {}),
+        (f"/api/books/{books[0]}/pages/1", {}),
+        (f"/api/content/{chunk}", {}),
+    ]
+    for path, query in asked:
+        first, second = client.get(path, **query), client.get(path, **query)
+        assert (is_hit(first), is_hit(second)) == (False, True), (path, query)
+        assert without_time(first) == without_time(second)
+
+
+def test_who_asks_the_same_in_another_way_shares_it(client: JsonClient, books: list[int]) -> None:
+    assert not is_hit(client.get("/api/search", q="heather moor"))
+    spaced = client.get("/api/search", q="  heather \t moor ")
+    assert is_hit(spaced) and spaced.json["total_count"] == 3
+    posted = client.post("/api/search", {"query": "heather  moor"})
+    assert is_hit(posted) and posted.json["query"] == "heather  moor"
+    other = client.get("/api/search", q="moor heather")
+    assert not is_hit(other)
+
+
+def test_refusals_are_not_kept(client: JsonClient, books: list[int]) -> None:
+    for _ in range(2):
+        assert client.get("/api/search", q="heather", cursor="none of ours").status == 422
+        assert client.get("/api/content/999999999").status == 404
+        assert client.get("/api/books/999").status == 404
+
+
+def test_a_change_is_seen_at_once_and_the_rest_stays(client: JsonClient, books: list[int]) -> None:
+    one, two = (f"/api/content/{book << 20}" for book in books[:2])
+    for path in (one, two, "/api/books", "/api/search?q=heather"):
+        client.get(path)
+    assert client.send("PATCH", f"/api/books/{books[0]}", {"title": "Renamed"}).status == 200
+    renamed = client.get(one)
+    assert not is_hit(renamed) and renamed.json["title"] == "Renamed"
+    assert is_hit(client.get(two))
+    assert "Renamed" in client.get("/api/books").text
+    assert "Renamed" in client.get("/api/search?q=heather").text
+
+    assert client.delete(f"/api/books/{books[1]}").status == 204
+    assert client.get(two).status == 404
+    assert client.get("/api/search?q=heather").json["total_count"] == 2
+    assert client.get("/api/books").json["total_count"] == 2
+
+    client.ingest_text("More", "More heather.")
+    assert client.get("/api/search?q=heather").json["total_count"] == 3
+
+
+def test_what_another_process_takes_in_is_seen(
+    client: JsonClient, command: Callable[..., CommandResult], tmp_path: Path, books: list[int]
+) -> None:
+    assert hits(client, "/api/search", q="heather") == [False, True]
+    path = tmp_path / "beside.txt"
+    for number in range(3):
+        path.write_text(f"Heather beside the path, number {number}.")
+        assert command("ingest", path).status == 0
+        found = client.get("/api/search", q="heather")
+        assert not is_hit(found) and found.json["total_count"] == 4 + number
+
+
+def test_it_can_be_switched_off(start_tomehub: Callable[..., Server]) -> None:
+    server = start_tomehub(CACHE_ENABLED="off")
+    with JsonClient(server.port) as client:
+        client.ingest_text("Book", "The heather.")
+        for _ in range(2):
+            answer = client.get("/api/search", q="heather")
+            assert answer.json["cache_hit"] is False and "x-cache" not in answer.headers
+        assert "cache_requests_total" not in client.get("/metrics").text
+
+
+def test_it_stays_within_its_memory(start_tomehub: Callable[..., Server]) -> None:
+    server = start_tomehub(CACHE_MAX_MB=1, RATE_LIMIT_SEARCH=1000000, RATE_LIMIT_GLOBAL=1000000)
+    with JsonClient(server.port) as client:
+        client.ingest_text("Book", "The heather of the moor. " * 400)
+        for number in range(400):
+            client.get("/api/search", q=f"heather {number}", include="details")
+        metrics = dict(
+            line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line
+        )
+        assert 2**18 < float(metrics['cache_bytes{cache="answers"}']) <= 2**20
+        assert float(metrics['cache_evictions_total{cache="answers"}']) > 0
+
+
+class Checker:
+    """Books whose titles are rising numbers. A reader must never get one below what was written
+    and answered before it asked, through whatever server."""
+
+    def __init__(self, servers: list[Server]) -> None:
+        self.servers = servers
+        self.over = threading.Event()
+        self.answered = [0] * BOOKS
+        self.faults: list[str] = []
+        self.reads = self.kept = 0
+        with JsonClient(servers[0].port) as client:
+            self.books = [client.ingest_text("0", f"Heather {n}.") for n in range(BOOKS)]
+
+    def run(self, seconds: float) -> None:
+        threads = [threading.Thread(target=self.write, args=(n,)) for n in range(2)]
+        threads += [threading.Thread(target=self.read, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        self.over.wait(seconds)
+        self.over.set()
+        for thread in threads:
+            thread.join()
+
+    def write(self, number: int) -> None:
+        """Each writer has books of its own."""
+        dice = random.Random(number)
+        with JsonClient(self.servers[number % len(self.servers)].port) as client:
+            value = 0
+            while not self.over.is_set():
+                value += 1
+                at = dice.randrange(number, BOOKS, 2)
+                path = f"/api/books/{self.books[at]}"
+                answer = client.send("PATCH", path, {"title": str(value)})
+                if answer.status == 200:
+                    self.answered[at] = value
+                else:
+                    self.faults.append(answer.text)
+                time.sleep(dice.random() * 0.02)
+
+    def read(self, number: int) -> None:
+        dice = random.Random(100 + number)
+        clients = [JsonClient(server.port) for server in self.servers]
+        while not self.over.is_set():
+            client = dice.choice(clients)
+            at = dice.randrange(BOOKS)
+            book = self.books[at]
+            path, field = dice.choice(
+                [
+                    (f"/api/content/{book << 20}", None),
+                    (f"/api/books/{book}", None),
+                    ("/api/search?q=heather", "results"),
+                    (f"/api/search?q=heather&book_id={book}", "results"),
+                    ("/api/search/books?q=heather", "books"),
+                    ("/api/books", "books"),
+                ]
+            )
+            least = list(self.answered)
+            answer = client.get(path)
+            self.kept += answer.headers.get("x-cache") == "hit"
+            self.reads += 1
+            self.check(at, path, field, least, answer)
+        for client in clients:
+            client.connection.close()
+
+    def check(
+        self, at: int, path: str, field: str | None, least: list[int], answer: Answer
+    ) -> None:
+        found = answer.json if answer.status == 200 else {}
+        items = found.get(field, []) if field else [found]
+        titles = {self.index_of(item, field, at): item.get("title") for item in items}
+        for index, title in titles.items():
+            if title is None or int(title) < least[index]:
+                self.faults.append(f"{path}: {title} where {least[index]} was written")
+        if not titles:
+            self.faults.append(f"{path}: {answer.status} {answer.text}")
+
+    def index_of(self, item: dict[str, Any], field: str | None, at: int) -> int:
+        if field is None:
+            return at
+        book = item.get("book_id") or item["id"]
+        return self.books.index(book if book in self.books else book >> 20)
+
+
+def test_two_servers_give_nothing_old(start_tomehub: Callable[..., Server]) -> None:
+    limits = {"RATE_LIMIT_SEARCH": 10**6, "RATE_LIMIT_GLOBAL": 10**6}
+    checker = Checker([start_tomehub(**limits), start_tomehub(**limits)])
+    checker.run(CHECK_SECONDS)
+    assert not checker.faults, (len(checker.faults), checker.faults[:5])
+    print(f"{checker.reads} reads, {checker.kept} of them kept, {sum(checker.answered)} at last")
+    assert checker.reads > 50 and checker.kept > 0 and min(checker.answered) > 0
