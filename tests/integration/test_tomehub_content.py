@@ -266,6 +266,25 @@ def test_export_to_a_slow_reader_costs_no_memory(
         connection.reset()
 
 
+@pytest.mark.postgresql  # SQLite has its pages in the same memory
+def test_export_of_a_large_book(tomehub: Server, sanitizer: str) -> None:
+    """It is never held as a whole, neither here nor by the database's client library."""
+    text = long_text("Tale", 160000)
+    with JsonClient(tomehub.port) as client:
+        answer = client.upload("/api/ingest?wait=true", "large.txt", text.encode())
+        assert answer.status == 200, answer.text
+    tomehub.terminate()
+    assert tomehub.wait_exit() == 0
+    tomehub.start()  # with a peak of its own
+    with JsonClient(tomehub.port) as client:
+        client.get("/api/books")
+        before = tomehub.peak_bytes()
+        size = len(client.get("/api/export").body)
+    assert size > len(text) > 7 << 20
+    if sanitizer == "none":  # else their own memory counts too
+        assert tomehub.peak_bytes() - before < 5 << 20
+
+
 def test_pages_of_a_real_book(client: JsonClient, corpus_epub: Path) -> None:
     answer = client.upload("/api/ingest?wait=true", "sherlock.epub", corpus_epub.read_bytes())
     book = answer.json["book_id"]

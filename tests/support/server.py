@@ -133,6 +133,13 @@ class Server:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def peak_bytes(self) -> int:
+        """The most resident memory the process ever had."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        assert match, status
+        return int(match.group(1)) * 1024
+
     def open_files(self) -> int:
         """How many file descriptors it has open."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
