@@ -3,6 +3,7 @@
 
 #include "bulkhead/db/gate.h"
 #include "bulkhead/db/migrate.h"
+#include "bulkhead/redis/redis.h"
 #include "settings.h"
 
 enum tome_open {
@@ -23,3 +24,7 @@ int tome_open_gated(const struct tome_settings *settings, const struct bh_db_gat
 /* Its database alone, as it is. */
 int tome_open_database(const struct tome_settings *settings, struct bh_db **ret_db,
                        struct bh_error *reterr) BH_MUST_CHECK;
+
+/* The Redis that servers share; *ret_redis is NULL without REDIS_URL. Connects to nothing yet. */
+int tome_open_redis(const struct tome_settings *settings, struct bh_redis **ret_redis,
+                    struct bh_error *reterr) BH_MUST_CHECK;

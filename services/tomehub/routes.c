@@ -4,30 +4,40 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/runtime/guard.h"
 #include "handlers/handlers.h"
+#include "client_limits.h"
 
 #define JSON_BYTES_MAX 65536           /* of queries and small changes */
 #define PATCH_BYTES_MAX (256 * 1024)   /* metadata is the most of it */
 #define FORM_BYTES (UINT64_C(1) << 20) /* what a form has beside its file */
 #define LONG_US (UINT64_C(3600) * BH_SECOND_US)
 
-static const struct bh_route_policy search = { .name = "search", .scope = BH_SCOPE_READ };
+static const struct bh_route_policy search = { .name = "search",
+                                               .scope = BH_SCOPE_READ,
+                                               .rate_group = TOME_LIMIT_SEARCH };
 static const struct bh_route_policy stream = { .name = "stream",
                                                .is_stream = true,
                                                .scope = BH_SCOPE_READ };
+static const struct bh_route_policy search_stream = {
+    .name = "stream", .is_stream = true, .scope = BH_SCOPE_READ, .rate_group = TOME_LIMIT_SEARCH
+};
 static const struct bh_route_policy batch = { .name = "default",
                                               .is_background = true,
                                               .scope = BH_SCOPE_READ };
 static const struct bh_route_policy change = { .name = "default",
                                                .is_urgent = true,
                                                .scope = BH_SCOPE_WRITE };
-static const struct bh_route_policy ingest = { .name = "ingest", .scope = BH_SCOPE_WRITE };
+static const struct bh_route_policy ingest = { .name = "ingest",
+                                               .scope = BH_SCOPE_WRITE,
+                                               .rate_group = TOME_LIMIT_INGEST };
 static const struct bh_route_policy probes = { .name = "operator",
                                                .is_exempt = true,
                                                .is_public = true };
 static const struct bh_route_policy operators = { .name = "operator",
                                                   .is_exempt = true,
                                                   .scope = BH_SCOPE_ADMIN };
-static const struct bh_route_policy site = { .name = "default", .is_public = true };
+static const struct bh_route_policy site = { .name = "default",
+                                             .is_public = true,
+                                             .is_free = true };
 
 static struct bh_route routes[] = {
     { .method = "GET",
@@ -51,12 +61,12 @@ static struct bh_route routes[] = {
     { .method = "GET",
       .pattern = "/api/search/stream",
       .handler = tome_handle_search_stream_get,
-      .policy = &stream },
+      .policy = &search_stream },
     { .method = "POST",
       .pattern = "/api/search/stream",
       .handler = tome_handle_search_stream_post,
       .body_maximum = JSON_BYTES_MAX,
-      .policy = &stream },
+      .policy = &search_stream },
 
     { .method = "GET", .pattern = "/api/content/{id}", .handler = tome_handle_content },
     { .method = "POST",

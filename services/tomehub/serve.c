@@ -11,6 +11,7 @@
 #include "bulkhead/runtime/supervisor.h"
 #include "auth.h"
 #include "handlers/health.h"
+#include "client_limits.h"
 #include "open.h"
 #include "overload.h"
 #include "routes.h"
@@ -52,10 +53,13 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
         result = tome_overload_admission(settings, &service->admission, reterr);
     if (result == 0)
         result = bh_guard_create(&service->guard, reterr);
+    if (result == 0)
+        result = tome_client_limits_create(settings, service->redis, &service->rate_limits, reterr);
     if (result != 0)
         return result;
     bh_guard_set_auth(service->guard, service->auth);
     bh_guard_set_admission(service->guard, service->admission);
+    bh_guard_set_rate_limits(service->guard, service->rate_limits);
     bh_guard_set_stream_gate(service->guard, service->stream_gate);
     return 0;
 }
@@ -139,6 +143,8 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
     if (result == 0)
+        result = tome_open_redis(settings, &service.redis, reterr);
+    if (result == 0)
         result = create_guard(&service, reterr);
     if (result == 0)
         result = tome_routes_create(settings, &router, reterr);
@@ -154,6 +160,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     }
     bh_router_destroy(router);
     bh_guard_destroy(service.guard);
+    bh_rate_limits_destroy(service.rate_limits);
     bh_stream_gate_destroy(service.stream_gate);
     bh_admission_destroy(service.admission);
     bh_auth_destroy(service.auth);
@@ -164,5 +171,6 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     tome_searcher_destroy(service.searcher);
     bh_db_close(service.db);
     bh_database_breakers_destroy(breakers);
+    bh_redis_destroy(service.redis);
     return result;
 }

@@ -4,9 +4,11 @@
 #include "bulkhead/http/request.h"
 #include "bulkhead/http/static.h"
 #include "bulkhead/runtime/auth.h"
+#include "bulkhead/redis/redis.h"
 #include "bulkhead/runtime/guard.h"
 #include "bulkhead/runtime/health.h"
 #include "cache/cache.h"
+#include "bulkhead/runtime/rate_limits.h"
 #include "ingest/ingest.h"
 #include "library/search.h"
 #include "settings.h"
@@ -21,7 +23,9 @@ struct tome_service {
     struct bh_auth *auth;
     struct tome_cache *cache; /* NULL: none */
     struct bh_guard *guard;
-    struct bh_admission *admission; /* NULL: ADMISSION_ENABLED is off */
+    struct bh_admission *admission;     /* NULL: ADMISSION_ENABLED is off */
+    struct bh_redis *redis;             /* NULL without REDIS_URL */
+    struct bh_rate_limits *rate_limits; /* NULL where they are off */
     struct bh_stream_gate *stream_gate;
 };
 

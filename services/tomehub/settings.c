@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "client_limits.h"
+
 #define FIELD(member) .offset = offsetof(struct tome_settings, member)
 #define SECONDS(n) ((int64_t)((n)*INT64_C(1000000)))
 
@@ -434,6 +436,54 @@ const struct bh_setting tome_settings_table[] = {
       .help = "Calls let through then; it closes when enough of them went well.",
       FIELD(breaker_probes) },
 
+    { .name = "RATE_LIMIT_ENABLED",
+      .type = BH_SETTING_BOOL,
+      .default_value = "on",
+      .help = "Limits what one user, or one address without authentication, may ask for.",
+      FIELD(rate_limit_enabled) },
+    { .name = "RATE_LIMIT_GLOBAL",
+      .type = BH_SETTING_TEXT,
+      .default_value = "1000",
+      .help = "Requests of one client: a number a minute, or 100/second, 100/minute, 5000/hour. "
+              "Health, operators' routes and the page's files are not counted.",
+      FIELD(rate_limit_global) },
+    { .name = "RATE_LIMIT_SEARCH",
+      .type = BH_SETTING_TEXT,
+      .default_value = "100",
+      .help = "Searches of one client, also streamed ones; as above.",
+      FIELD(rate_limit_search) },
+    { .name = "RATE_LIMIT_INGEST",
+      .type = BH_SETTING_TEXT,
+      .default_value = "10",
+      .help = "Uploads of one client; as above.",
+      FIELD(rate_limit_ingest) },
+    { .name = "RATE_LIMIT_DRY_RUN",
+      .type = BH_SETTING_BOOL,
+      .default_value = "off",
+      .help = "Counts what would be refused in the metrics, refuses nothing.",
+      FIELD(rate_limit_dry_run) },
+    { .name = "TRUSTED_PROXIES",
+      .type = BH_SETTING_TEXT,
+      .default_value = "",
+      .help =
+          "Addresses and networks, parted by commas, of proxies whose word on who the client is "
+          "counts: 127.0.0.1, 10.0.0.0/8.",
+      FIELD(trusted_proxies) },
+    { .name = "TRUSTED_PROXY_HEADER",
+      .type = BH_SETTING_CHOICE,
+      .default_value = "x-forwarded-for",
+      .choices = "x-forwarded-for|forwarded",
+      .help =
+          "The header field those proxies write; the other one is never read, since clients can "
+          "send it through them.",
+      FIELD(trusted_proxy_header) },
+    { .name = "REDIS_URL",
+      .type = BH_SETTING_URL,
+      .default_value = "",
+      .help = "Redis or Valkey that several servers share their limits by: "
+              "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].",
+      FIELD(redis_url) },
+
     { .name = "MAX_CONCURRENT_STREAMS",
       .type = BH_SETTING_INT,
       .default_value = "100",
@@ -562,8 +612,20 @@ const size_t tome_settings_count = BH_COUNT_OF(tome_settings_table);
 int tome_settings_load(struct tome_settings *const ret_settings,
                        struct bh_settings_origin **const ret_origin, struct bh_error *const reterr)
 {
-    return bh_settings_load(tome_settings_table, tome_settings_count, ".env", environ, ret_settings,
-                            ret_origin, reterr);
+    struct tome_settings settings = { 0 };
+    struct bh_settings_origin *origin = NULL;
+    int result = bh_settings_load(tome_settings_table, tome_settings_count, ".env", environ,
+                                  &settings, &origin, reterr);
+    if (result)
+        return result;
+    result = tome_client_limits_check(&settings, reterr);
+    if (result) {
+        bh_settings_origin_destroy(origin);
+        return result;
+    }
+    *ret_settings = settings;
+    *ret_origin = origin;
+    return 0;
 }
 
 bool tome_settings_is_loopback(const struct tome_settings *const settings)

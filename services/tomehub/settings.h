@@ -66,6 +66,11 @@ struct tome_settings {
     uint64_t breaker_open_us;
     int64_t breaker_probes;
 
+    bool rate_limit_enabled, rate_limit_dry_run;
+    const char *rate_limit_global, *rate_limit_search, *rate_limit_ingest;
+    const char *trusted_proxies, *trusted_proxy_header;
+    const char *redis_url; /* "": none */
+
     int64_t max_concurrent_streams;
     uint64_t stream_wait_us;
     bool supervisor;

@@ -108,6 +108,8 @@ static struct bh_limiter_verdict verdict_of(const uint64_t count, const uint64_t
     struct bh_limiter_verdict verdict = { .is_allowed = is_allowed, .reset_us = debt_us };
     if (debt_us < maximum_us)
         verdict.remaining = (maximum_us - debt_us) / interval_us;
+    if (verdict.remaining == 0)
+        verdict.next_us = debt_us + interval_us - maximum_us;
     if (is_allowed)
         return verdict;
     verdict.retry_after_us = BH_NEVER_US;
@@ -195,7 +197,6 @@ struct bh_limiter_verdict bh_limiter_peek(const struct bh_limiter *const limiter
                                           const uint64_t now_us)
 {
     bh_magic_check(limiter, LIMITER_MAGIC);
-    bh_assert(cost > 0);
     return judge(limiter, find(limiter, hash_of(limiter, key), now_us).debt_us, cost);
 }
 

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "bulkhead/overload/admission.h"
+#include "bulkhead/runtime/rate_limits.h"
 #include "bulkhead/runtime/streams.h"
 #include "runtime/authenticate.h"
 
 struct bh_guard {
     const char *default_class;          /* of routes without a policy */
     struct bh_auth *auth;               /* NULL: everybody is the same user */
+    struct bh_rate_limits *rate_limits; /* NULL: none */
     struct bh_admission *admission;     /* NULL: none */
     struct bh_stream_gate *stream_gate; /* NULL: none */
 };
@@ -42,6 +44,17 @@ void bh_guard_set_admission(struct bh_guard *const guard, struct bh_admission *c
 void bh_guard_set_stream_gate(struct bh_guard *const guard, struct bh_stream_gate *const gate)
 {
     guard->stream_gate = gate;
+}
+
+void bh_guard_set_rate_limits(struct bh_guard *const guard, struct bh_rate_limits *const limits)
+{
+    guard->rate_limits = limits;
+}
+
+static bool is_limited(const struct bh_guard *const guard,
+                       const struct bh_route_policy *const policy)
+{
+    return guard->rate_limits && !(policy && (policy->is_exempt || policy->is_free));
 }
 
 static int handle(const struct bh_guard *const guard, struct bh_request *const request,
@@ -88,6 +101,10 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
     const struct bh_route_policy *const policy = bh_request_route(request)->policy;
     int result = 0;
     if (!bh_authenticate(guard->auth, request, policy, &result))
+        return result;
+    if (is_limited(guard, policy) &&
+        !bh_rate_limits_pass(guard->rate_limits, request, policy ? policy->rate_group : NULL,
+                             &result))
         return result;
     return admit(guard, request, policy);
 }

@@ -78,6 +78,7 @@ async function startServer(settings = {}) {
             HOME: directory,
             HOST: "127.0.0.1",
             PORT: String(port),
+            RATE_LIMIT_ENABLED: "off",
             DATABASE_URL: `sqlite:${join(directory, "library.db")}`,
             ...settings,
         },

@@ -78,6 +78,7 @@ class Server:
             "DATABASE_URL": f"sqlite:{self.options.directory / 'library.db'}",
             "LOG_FORMAT": "text",
             "SUPERVISOR": "off",
+            "RATE_LIMIT_ENABLED": "off",  # tests and benches are no honest clients
         }
         self.was_killed = False
         with self.log_path.open("ab") as log:

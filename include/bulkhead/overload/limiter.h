@@ -56,6 +56,7 @@ struct bh_limiter_verdict {
     bool has_evicted;        /* a key that was in debt gave its place up for this one */
     uint64_t remaining;      /* how many more would be allowed now */
     uint64_t reset_us;       /* until the quota is whole, if nothing comes in between */
+    uint64_t next_us;        /* until `remaining` is at least 1; 0 if it is */
     uint64_t retry_after_us; /* 0 if allowed; until the same would be; BH_NEVER_US: it asks for
                                 more than the quota */
 };
@@ -64,7 +65,7 @@ struct bh_limiter_verdict {
 struct bh_limiter_verdict bh_limiter_check(struct bh_limiter *limiter, struct bh_str key,
                                            uint64_t cost, uint64_t now_us);
 
-/* What bh_limiter_check would say; changes nothing. */
+/* What bh_limiter_check would say; changes nothing. A cost of 0: how the key stands. */
 struct bh_limiter_verdict bh_limiter_peek(const struct bh_limiter *limiter, struct bh_str key,
                                           uint64_t cost, uint64_t now_us);
 

@@ -11,16 +11,19 @@
 /* What the guard must know of a route; `bh_route.policy` points at one. Without one a route is in
  * the class "default". */
 struct bh_route_policy {
-    const char *name; /* of the class, for metrics and messages: "search"; a literal */
-    bool is_exempt;   /* health and operator routes: never limited, never refused for load */
-    bool is_stream;   /* holds a slot of the stream gate until its last byte was sent */
-    bool is_public;   /* nobody is asked who they are, and the handler does not know */
-    unsigned scope;   /* what a request needs; 0: read for GET and HEAD, else write */
+    const char *name;       /* of the class, for metrics and messages: "search"; a literal */
+    bool is_exempt;         /* health and operator routes: never limited, never refused for load */
+    bool is_stream;         /* holds a slot of the stream gate until its last byte was sent */
+    bool is_public;         /* nobody is asked who they are, and the handler does not know */
+    bool is_free;           /* costs so little that no rate limit counts it: the pages' files */
+    unsigned scope;         /* what a request needs; 0: read for GET and HEAD, else write */
+    const char *rate_group; /* its rate limit beside the global one; NULL: none */
     bool is_urgent, is_background; /* when there is too much to do: before, behind the others */
 };
 
 struct bh_guard; /* opaque */
 struct bh_admission;
+struct bh_rate_limits;
 struct bh_stream_gate;
 
 int bh_guard_create(struct bh_guard **ret_guard, struct bh_error *reterr) BH_MUST_CHECK;
@@ -36,6 +39,9 @@ void bh_guard_set_admission(struct bh_guard *guard, struct bh_admission *admissi
 
 /* The gate of the routes that stream; borrowed, may be NULL. Before the first request. */
 void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gate);
+
+/* What each client may ask for; borrowed, may be NULL. Before the first request. */
+void bh_guard_set_rate_limits(struct bh_guard *guard, struct bh_rate_limits *limits);
 
 /* A bh_http_guard; `guard` is the struct bh_guard. */
 int bh_guard_run(struct bh_request *request, void *guard);

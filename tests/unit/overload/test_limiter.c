@@ -109,6 +109,7 @@ static void allows_the_quota_at_once_then_one_each_interval(void **const state)
         assert_int_equal(verdict.remaining, left);
         assert_int_equal(verdict.reset_us, (100 - left) * 600000);
         assert_int_equal(verdict.retry_after_us, 0);
+        assert_int_equal(verdict.next_us, left ? 0 : 600000);
     }
     struct bh_limiter_verdict verdict = bh_limiter_check(limiter, key, 1, now_us);
     assert_false(verdict.is_allowed);
@@ -151,8 +152,10 @@ static void peeks_without_taking(void **const state)
     const struct bh_str key = BH_STR("user");
     for (unsigned i = 0; i < 300; i++)
         assert_int_equal(bh_limiter_peek(limiter, key, 1, 9).remaining, 99);
+    assert_int_equal(bh_limiter_peek(limiter, key, 0, 9).remaining, 100);
     assert_int_equal(bh_limiter_entries(limiter, 9), 0);
     bh_limiter_check(limiter, key, 100, 9);
+    assert_int_equal(bh_limiter_peek(limiter, key, 0, 9).remaining, 0);
     assert_int_equal(bh_limiter_peek(limiter, key, 1, 9).retry_after_us, 600000);
     bh_limiter_destroy(limiter);
 }

@@ -1,0 +1,346 @@
+/* The limits, who is charged, and the fields of the answer. Tables are lock-free; the rest is
+ * constant after creation. */
+#include "bulkhead/runtime/rate_limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/time.h"
+#include "bulkhead/loop/loop.h"
+#include "runtime/client_address.h"
+
+#define BH_METRICS_FILE "runtime/rate_limit_metrics.def"
+#include "bulkhead/base/metrics_define.h"
+
+#define ENTRIES 65536
+#define LIMITS_MAX (1 + BH_RATE_LIMIT_GROUPS_MAX)
+#define NAME_MAX_BYTES 24
+#define POLICY_SIZE 160 /* two items of 24 bytes of name and two numbers */
+#define FIELD_SIZE 160
+#define KEY_SIZE 80
+#define COST 1
+
+enum outcome { ALLOWED, LIMITED, DRY_RUN, OUTCOMES };
+
+struct limit {
+    const char *name;
+    struct bh_limiter *limiter;
+    char quota[BH_LIMITER_QUOTA_TEXT_SIZE];
+    char policy[POLICY_SIZE]; /* of a request that counts to this one: the global one's in front */
+    bh_metric outcomes[OUTCOMES], evictions;
+};
+
+struct bh_rate_limits {
+    unsigned count;
+    struct limit limits[LIMITS_MAX]; /* the global one first */
+    bool is_dry_run;
+    struct bh_networks trusted;
+    enum bh_forwarded forwarded;
+};
+
+/* What the limits said of one request: the global one, and that of its group if it has one. */
+struct decision {
+    const struct limit *limits[2];
+    struct bh_limiter_verdict verdicts[2];
+    unsigned count;
+};
+
+/* ---- Life ---- */
+
+static double count_entries(void *const argument)
+{
+    const struct bh_rate_limits *const limits = argument;
+    const uint64_t now_us = bh_time_now_us();
+    size_t sum = 0;
+    for (unsigned i = 0; i < limits->count; i++)
+        sum += bh_limiter_entries(limits->limits[i].limiter, now_us);
+    return (double)sum;
+}
+
+static void make_policy(const struct bh_rate_limits *const limits, struct limit *const limit)
+{
+    const struct limit *const global = &limits->limits[0];
+    const struct bh_limiter_quota *const all = bh_limiter_quota_of(global->limiter);
+    const struct bh_limiter_quota *const own = bh_limiter_quota_of(limit->limiter);
+    const int size = snprintf(limit->policy, POLICY_SIZE, "\"%s\";q=%llu;w=%llu", global->name,
+                              (unsigned long long)all->count,
+                              (unsigned long long)(all->window_us / BH_SECOND_US));
+    bh_assert(size > 0 && size < POLICY_SIZE);
+    if (limit != global)
+        snprintf(limit->policy + size, POLICY_SIZE - (size_t)size, ", \"%s\";q=%llu;w=%llu",
+                 limit->name, (unsigned long long)own->count,
+                 (unsigned long long)(own->window_us / BH_SECOND_US));
+}
+
+static int add_limit(struct bh_rate_limits *const limits, const char *const name,
+                     const struct bh_limiter_quota *const quota, const size_t entries,
+                     struct bh_error *const reterr)
+{
+    static const char *const outcomes[OUTCOMES] = { "allowed", "limited", "dry_run" };
+    struct limit *const limit = &limits->limits[limits->count];
+    bh_assert(limits->count < LIMITS_MAX && strlen(name) < NAME_MAX_BYTES);
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        return bh_error_set(reterr, BH_EIO, "the system gives no random bytes");
+    if (bh_limiter_create(quota, entries, seed, &limit->limiter) != 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for the rate limits' tables");
+    limits->count++;
+    limit->name = name;
+    bh_limiter_quota_text(quota, limit->quota);
+    make_policy(limits, limit);
+    for (int i = 0; i < OUTCOMES; i++) {
+        const char *const values[] = { name, outcomes[i] };
+        limit->outcomes[i] = bh_metrics_child(&metric_families[METRIC_requests], values, 2);
+    }
+    limit->evictions = bh_metrics_child(&metric_families[METRIC_evictions], &name, 1);
+    return 0;
+}
+
+static int parse_proxies(const struct bh_rate_limits_options *const options,
+                         struct bh_networks *const ret_networks, struct bh_error *const reterr)
+{
+    return bh_networks_parse("TRUSTED_PROXIES", bh_str_from(options->trusted_proxies), ret_networks,
+                             reterr);
+}
+
+int bh_rate_limits_check(const struct bh_rate_limits_options *const options,
+                         struct bh_error *const reterr)
+{
+    struct bh_networks networks;
+    return parse_proxies(options, &networks, reterr);
+}
+
+int bh_rate_limits_create(const struct bh_rate_limits_options *const options,
+                          struct bh_rate_limits **const ret_limits, struct bh_error *const reterr)
+{
+    struct bh_rate_limits *const limits = calloc(1, sizeof(*limits));
+    if (!limits)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for the rate limits");
+    bh_metrics_register(metric_families, METRIC_COUNT);
+    const size_t entries = options->entries ? options->entries : ENTRIES;
+    limits->is_dry_run = options->is_dry_run;
+    limits->forwarded = options->uses_forwarded ? BH_FORWARDED_RFC7239 : BH_FORWARDED_FOR;
+    int result = parse_proxies(options, &limits->trusted, reterr);
+    if (result == 0)
+        result = add_limit(limits, "global", &options->global, entries, reterr);
+    for (size_t i = 0; result == 0 && i < options->group_count; i++)
+        result = add_limit(limits, options->groups[i].name, &options->groups[i].quota, entries,
+                           reterr);
+    if (result) {
+        bh_rate_limits_destroy(limits);
+        return result;
+    }
+    bh_metrics_gauge_callback(&metric_families[METRIC_entries], count_entries, limits);
+    *ret_limits = limits;
+    return 0;
+}
+
+void bh_rate_limits_destroy(struct bh_rate_limits *const limits)
+{
+    if (!limits)
+        return;
+    bh_metrics_gauge_callback(&metric_families[METRIC_entries], NULL, NULL);
+    for (unsigned i = 0; i < limits->count; i++)
+        bh_limiter_destroy(limits->limits[i].limiter);
+    free(limits);
+}
+
+/* ---- Who ---- */
+
+static struct bh_str client_key(const struct bh_rate_limits *const limits,
+                                struct bh_request *const request, char buffer[KEY_SIZE])
+{
+    const struct bh_str peer_text = bh_request_peer(request);
+    struct bh_address peer;
+    const bool is_v4 = peer_text.size > 0 && !memchr(peer_text.data, ':', peer_text.size);
+    if ((limits->trusted.count == 0 && is_v4) || !bh_address_parse(peer_text, &peer))
+        return peer_text;
+    const char *const field = limits->forwarded == BH_FORWARDED_FOR ? "X-Forwarded-For"
+                                                                    : "Forwarded";
+    struct bh_str hops = BH_STR_NONE;
+    if (limits->trusted.count > 0)
+        hops = bh_request_header(request, field);
+    const struct bh_address client = bh_client_address(&limits->trusted, limits->forwarded, &peer,
+                                                       hops);
+    return bh_address_client(&client, buffer);
+}
+
+static struct bh_str key_of(const struct bh_rate_limits *const limits,
+                            struct bh_request *const request, char buffer[KEY_SIZE])
+{
+    const struct bh_principal *const principal = bh_request_principal(request);
+    if (!principal->tenant[0]) /* nobody in particular */
+        return client_key(limits, request, buffer);
+    const int size = snprintf(buffer, KEY_SIZE, "user %lld", (long long)principal->user);
+    return (struct bh_str){ buffer, (size_t)size };
+}
+
+/* ---- What the limits say ---- */
+
+static bool is_allowed(const struct decision *const decision)
+{
+    for (unsigned i = 0; i < decision->count; i++)
+        if (!decision->verdicts[i].is_allowed)
+            return false;
+    return true;
+}
+
+/* A request that one limit refuses shall not be charged to the other: the narrow one is looked at
+ * before the wide one is charged. */
+static void decide_here(struct decision *const decision, const struct bh_str key)
+{
+    const uint64_t now_us = bh_loop_now_us(bh_loop_current());
+    struct bh_limiter *const global = decision->limits[0]->limiter;
+    if (decision->count == 1) {
+        decision->verdicts[0] = bh_limiter_check(global, key, COST, now_us);
+        return;
+    }
+    struct bh_limiter *const group = decision->limits[1]->limiter;
+    decision->verdicts[1] = bh_limiter_peek(group, key, COST, now_us);
+    if (!decision->verdicts[1].is_allowed) {
+        decision->verdicts[0] = bh_limiter_peek(global, key, 0, now_us);
+        return;
+    }
+    decision->verdicts[0] = bh_limiter_check(global, key, COST, now_us);
+    if (decision->verdicts[0].is_allowed)
+        decision->verdicts[1] = bh_limiter_check(group, key, COST, now_us);
+    else
+        decision->verdicts[1] = bh_limiter_peek(group, key, 0, now_us);
+}
+
+static void count(const struct bh_rate_limits *const limits, const struct decision *const decision)
+{
+    for (unsigned i = 0; i < decision->count; i++) {
+        const struct limit *const limit = decision->limits[i];
+        const struct bh_limiter_verdict *const verdict = &decision->verdicts[i];
+        const enum outcome outcome = verdict->is_allowed  ? ALLOWED
+                                     : limits->is_dry_run ? DRY_RUN
+                                                          : LIMITED;
+        bh_metrics_add(limit->outcomes[outcome], 1);
+        if (verdict->has_evicted)
+            bh_metrics_add(limit->evictions, 1);
+    }
+}
+
+/* The limit that refuses, else the one nearest to its end. */
+static unsigned tightest(const struct decision *const decision)
+{
+    if (decision->count == 1)
+        return 0;
+    const struct bh_limiter_verdict *const global = &decision->verdicts[0];
+    const struct bh_limiter_verdict *const group = &decision->verdicts[1];
+    if (global->is_allowed != group->is_allowed)
+        return global->is_allowed ? 1 : 0;
+    return group->remaining <= global->remaining ? 1 : 0;
+}
+
+/* ---- What the client is told ---- */
+
+static uint64_t whole_seconds(const uint64_t us)
+{
+    return (us + BH_SECOND_US - 1) / BH_SECOND_US;
+}
+
+/* Appends at `at` and returns what is behind: a request should not pay for printf. */
+static char *put_text(char *const at, const char *const text)
+{
+    const size_t size = strlen(text);
+    memcpy(at, text, size);
+    return at + size;
+}
+
+static char *put_number(char *const at, uint64_t value)
+{
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[sizeof(digits) - ++count] = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    memcpy(at, digits + sizeof(digits) - count, count);
+    return at + count;
+}
+
+static void add_number(struct bh_request *const request, const char *const name,
+                       const uint64_t value)
+{
+    char digits[20];
+    const char *const end = put_number(digits, value);
+    bh_response_header(request, name, (struct bh_str){ digits, (size_t)(end - digits) });
+}
+
+static void add_fields(struct bh_request *const request, const struct decision *const decision)
+{
+    const unsigned shown = tightest(decision);
+    const struct bh_limiter_verdict *const verdict = &decision->verdicts[shown];
+    const uint64_t wall_us = (uint64_t)bh_time_wall_us();
+    char value[FIELD_SIZE], *end = value;
+    add_number(request, "X-RateLimit-Limit",
+               bh_limiter_quota_of(decision->limits[shown]->limiter)->count);
+    add_number(request, "X-RateLimit-Remaining", verdict->remaining);
+    add_number(request, "X-RateLimit-Reset", whole_seconds(wall_us + verdict->reset_us));
+    bh_response_header(request, "RateLimit-Policy",
+                       bh_str_from(decision->limits[decision->count - 1]->policy));
+    for (unsigned i = 0; i < decision->count; i++) {
+        const struct bh_limiter_verdict *const each = &decision->verdicts[i];
+        end = put_text(put_text(end, i ? ", \"" : "\""), decision->limits[i]->name);
+        end = put_number(put_text(end, "\";r="), each->remaining);
+        end = put_number(put_text(end, ";t="),
+                         whole_seconds(each->remaining > 0 ? each->reset_us : each->next_us));
+    }
+    bh_response_header(request, "RateLimit", (struct bh_str){ value, (size_t)(end - value) });
+}
+
+/* Seconds, never fewer than it takes, up to a quarter and one more: who was refused together shall
+ * not come back together. */
+static uint64_t retry_after(const uint64_t retry_us)
+{
+    uint64_t seconds = whole_seconds(retry_us);
+    if (seconds == 0)
+        seconds = 1;
+    const uint64_t mixed = bh_time_now_ns() * UINT64_C(0x9E3779B97F4A7C15);
+    return seconds + (mixed >> 33) % (seconds / 4 + 2);
+}
+
+static int refuse(struct bh_request *const request, const struct decision *const decision)
+{
+    const unsigned refusing = tightest(decision);
+    const uint64_t seconds = retry_after(decision->verdicts[refusing].retry_after_us);
+    char body[160];
+    const int size = snprintf(body, sizeof(body),
+                              "{\"error\":\"Rate limit exceeded\",\"detail\":\"%s\","
+                              "\"retry_after\":%llu}",
+                              decision->limits[refusing]->quota, (unsigned long long)seconds);
+    add_number(request, "Retry-After", seconds);
+    return bh_respond(request, 429, "application/json", (struct bh_str){ body, (size_t)size });
+}
+
+static const struct limit *limit_of(const struct bh_rate_limits *const limits,
+                                    const char *const group)
+{
+    for (unsigned i = 1; i < limits->count; i++)
+        if (strcmp(limits->limits[i].name, group) == 0)
+            return &limits->limits[i];
+    return NULL;
+}
+
+bool bh_rate_limits_pass(struct bh_rate_limits *const limits, struct bh_request *const request,
+                         const char *const group, int *const ret_result)
+{
+    struct decision decision = { .limits = { &limits->limits[0] }, .count = 1 };
+    char buffer[KEY_SIZE];
+    const struct bh_str key = key_of(limits, request, buffer);
+    if (group) {
+        decision.limits[1] = limit_of(limits, group);
+        bh_assert(decision.limits[1]);
+        decision.count = 2;
+    }
+    decide_here(&decision, key);
+    count(limits, &decision);
+    add_fields(request, &decision);
+    if (is_allowed(&decision) || limits->is_dry_run)
+        return true;
+    *ret_result = refuse(request, &decision);
+    return false;
+}
