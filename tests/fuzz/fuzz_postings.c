@@ -52,6 +52,29 @@ static size_t read_all(const struct bh_str list, int64_t ids[CHUNKS_MAX], struct
     return count;
 }
 
+/* What is left holds the other books' chunks and no run of that one. */
+static void check_drop(const struct bh_str list, const int64_t dropped)
+{
+    struct bh_buf left;
+    bh_buf_init(&left, 64U << 20);
+    if (tome_postings_drop(list, dropped, &left) == 0) {
+        struct tome_postings_reader before, after;
+        int64_t book, book_after;
+        uint32_t chunks, chunks_after;
+        tome_postings_read(&before, list);
+        tome_postings_read(&after, bh_buf_peek(&left));
+        while (tome_postings_next_book(&before, &book, &chunks)) {
+            if (book == dropped)
+                continue;
+            bh_assert(tome_postings_next_book(&after, &book_after, &chunks_after));
+            bh_assert(book_after == book && chunks_after == chunks);
+        }
+        bh_assert(!tome_postings_next_book(&after, &book_after, &chunks_after));
+        bh_assert(!after.is_corrupt);
+    }
+    bh_buf_fini(&left);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *const data, const size_t size)
@@ -74,10 +97,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *const data, const size_t size)
     }
     int64_t book, last = -1;
     uint32_t chunks;
+    int drops = 4;
     tome_postings_read(&reader, list);
     while (tome_postings_next_book(&reader, &book, &chunks)) {
         bh_assert(book >= last && chunks > 0);
         last = book;
+        if (drops-- > 0)
+            check_drop(list, book);
     }
     bh_buf_fini(&copy);
     bh_buf_fini(&copy_again);

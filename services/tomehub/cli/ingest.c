@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -17,6 +18,7 @@
 #include "handlers/input.h"
 #include "event.h"
 #include "ingest/ingest.h"
+#include "library/index_merge.h"
 #include "serve.h"
 #include "views.h"
 
@@ -261,6 +263,8 @@ static enum tome_exit ingest(struct run *const run)
     bh_loop_destroy(run->loop);
     tome_event_fini(&run->finished);
     tome_ingest_destroy(run->ingest);
+    if (run->added > 0 && tome_index_merge_all(run->session->db, &error) != 0)
+        bh_log_debug("ingest", "rows of the index are merged later: %s", error.message);
     if (!run->as_json && !run->broken)
         printf("%zu added, %zu already there, %zu failed in %.1f s\n", run->added, run->known,
                run->failed, (double)(bh_time_now_us() - begun_us) / 1e6);

@@ -3,10 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "library/index_merge.h"
 #include "library/transfer.h"
 
 #define TITLE_BYTES_MAX 120
@@ -87,6 +89,7 @@ static int move(const struct tome_session *const session, const char *const from
     struct drawing drawing = { 0 };
     struct tome_transfer_counts counts;
     struct bh_db *source = NULL, *target = NULL;
+    struct bh_error ignored;
     if (strcmp(from, to) == 0)
         return bh_error_set(reterr, BH_EINVAL, "--from and --to are the same database");
     tome_progress_init(&drawing.progress);
@@ -95,6 +98,8 @@ static int move(const struct tome_session *const session, const char *const from
         result = open_target(session->settings, to, &target, reterr);
     if (result == 0)
         result = tome_transfer(source, target, draw, &drawing, &counts, reterr);
+    if (result == 0 && tome_index_merge_all(target, &ignored) != 0)
+        bh_log_debug("migrate", "rows of the index are merged later: %s", ignored.message);
     tome_progress_clear(&drawing.progress);
     bh_db_close(target);
     bh_db_close(source);

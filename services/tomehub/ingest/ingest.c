@@ -14,6 +14,7 @@
 #include "bulkhead/base/log.h"
 #include "ingest/input.h"
 #include "ingest/internal.h"
+#include "library/index_merge.h"
 
 #define BH_METRICS_FILE "ingest/ingest_metrics.def"
 #include "bulkhead/base/metrics_define.h"
@@ -367,6 +368,34 @@ static void work(void *const argument)
 
 /* ---- Housekeeping ---- */
 
+static bool is_idle(struct tome_ingest *const ingest)
+{
+    pthread_mutex_lock(&ingest->mutex);
+    const bool is_idle = ingest->queued == 0 && ingest->figures.busy == 0;
+    pthread_mutex_unlock(&ingest->mutex);
+    return is_idle && !atomic_load(&ingest->stopping);
+}
+
+/* Merges rows of the index while there is nothing else to do, half of the time at most. `seen`: of
+ * purge_wanted. */
+static void merge_index(struct tome_ingest *const ingest, const uint64_t seen)
+{
+    struct bh_error error;
+    for (bool more = true; more && is_idle(ingest);) {
+        const uint64_t begun_us = bh_time_now_us();
+        const int result = tome_index_merge(ingest->options.db, &more, &error);
+        if (result != 0) {
+            if (result != BH_EUNAVAILABLE && result != BH_ECANCELED) /* else: others write */
+                bh_log_warning("ingest", "merging the index failed (%s), trying again in %.0f s",
+                               error.message, (double)HOUSEKEEPING_US / 1e6);
+            return;
+        }
+        if (more && (tome_event_count(&ingest->purge_wanted) != seen ||
+                     tome_ingest_pause(ingest, bh_time_now_us() - begun_us) != 0))
+            return;
+    }
+}
+
 static void keep_house_once(struct tome_ingest *const ingest, struct tome_analyzer *const analyzer,
                             const bool prune)
 {
@@ -393,6 +422,7 @@ static void keep_house(void *const argument)
     for (unsigned round = 0; analyzer != NULL && !atomic_load(&ingest->stopping); round++) {
         const uint64_t seen = tome_event_count(&ingest->purge_wanted);
         keep_house_once(ingest, analyzer, round % PRUNE_ROUNDS == 0);
+        merge_index(ingest, seen);
         (void)!tome_event_wait(&ingest->purge_wanted, seen, bh_time_now_us() + HOUSEKEEPING_US);
     }
     tome_analyzer_destroy(analyzer);

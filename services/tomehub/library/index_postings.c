@@ -18,6 +18,8 @@
 #define POSTINGS_MAGIC UINT32_C(0x746f6d50)
 #define TEXT_BYTES_MAX (512U << 20)
 #define ROW_COLUMNS 4 /* owner, word, segment, postings */
+#define REMOVED_WORDS_AT_ONCE 1000
+#define REMOVED_BYTES_MAX ((size_t)512 << 20)
 
 struct span {
     size_t start, size;
@@ -412,28 +414,148 @@ int tome_index_postings_add(struct bh_db_transaction *const transaction, const i
     return result;
 }
 
-int tome_index_postings_remove(struct bh_db_transaction *const transaction, const int64_t owner_id,
-                               const struct tome_index_postings *const postings,
-                               struct bh_error *const reterr)
+/* ---- Removing a book ---- */
+
+struct removal {
+    struct bh_db_transaction *transaction;
+    int64_t owner_id, book_id;
+    struct bh_arena *arena; /* of the words at hand */
+    struct row *kept;       /* rows that hold other books as well, as they are to be */
+    struct row *empty;      /* of each the owner, the word and the segment */
+    size_t kept_count, empty_count;
+    struct bh_error *reterr;
+};
+
+/* Sorts a row in: owner, word, segment and what is left of its list. */
+static int remove_from_row(struct removal *const removal, struct row row)
 {
-    bh_magic_check(postings, POSTINGS_MAGIC);
-    const int64_t first = postings->first_id >> TOME_ORDINAL_BITS << TOME_ORDINAL_BITS;
+    struct bh_buf left BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&left, TEXT_BYTES_MAX);
+    const int result = tome_postings_drop(row.list.text, removal->book_id, &left);
+    if (result == BH_ECORRUPT)
+        return bh_error_set(removal->reterr, result,
+                            "the search index is damaged; rebuild it with "
+                            "`tomehub check --rebuild-index`");
+    if (result == 0 && left.size == row.list.text.size)
+        return 0; /* another book's */
+    const char *const copy = result == 0 ? bh_arena_strdup(removal->arena, bh_buf_peek(&left))
+                                         : NULL;
+    if (copy == NULL)
+        return bh_error_set(removal->reterr, BH_ENOMEM, "no memory to remove a book's postings");
+    row.list = bh_db_blob((struct bh_str){ copy, left.size });
+    if (left.size > 0)
+        removal->kept[removal->kept_count++] = row;
+    else
+        removal->empty[removal->empty_count++] = row;
+    return 0;
+}
+
+/* Rows are told by the columns of their key. */
+static int delete_rows(const struct removal *const removal)
+{
+    struct bh_buf words BH_CLEANUP(bh_buf_fini_cleanup), segments BH_CLEANUP(bh_buf_fini_cleanup);
+    struct bh_json word_json, segment_json;
+    bh_buf_init(&words, TEXT_BYTES_MAX);
+    bh_buf_init(&segments, TEXT_BYTES_MAX);
+    bh_json_init(&word_json, &words);
+    bh_json_init(&segment_json, &segments);
+    bh_json_array_begin(&word_json);
+    bh_json_array_begin(&segment_json);
+    for (size_t i = 0; i < removal->empty_count; i++) {
+        bh_json_string(&word_json, removal->empty[i].word.text);
+        bh_json_int(&segment_json, removal->empty[i].first.integer);
+    }
+    bh_json_array_end(&word_json);
+    bh_json_array_end(&segment_json);
+    if (bh_buf_error(&words) != 0 || bh_buf_error(&segments) != 0)
+        return bh_error_set(removal->reterr, BH_ENOMEM, "no memory to remove a book's postings");
+    const struct bh_db_value parameters[] = { bh_db_int(removal->owner_id),
+                                              bh_db_text(bh_buf_peek(&words)),
+                                              bh_db_text(bh_buf_peek(&segments)) };
+    return run(removal->transaction, &TOME_SQL_POSTINGS_REMOVE, parameters, BH_COUNT_OF(parameters),
+               removal->reterr);
+}
+
+static int remove_from_rows(struct removal *const removal, const struct bh_db_rows *const rows)
+{
+    int result = 0;
+    removal->kept_count = removal->empty_count = 0;
+    removal->kept = bh_arena_calloc(removal->arena, rows->row_count + 1, sizeof(struct row));
+    removal->empty = bh_arena_calloc(removal->arena, rows->row_count + 1, sizeof(struct row));
+    if (removal->kept == NULL || removal->empty == NULL)
+        return bh_error_set(removal->reterr, BH_ENOMEM, "no memory to remove a book's postings");
+    for (size_t i = 0; i < rows->row_count && result == 0; i++)
+        result = remove_from_row(removal, (struct row){ .owner = bh_db_int(removal->owner_id),
+                                                        .word = *bh_db_at(rows, i, 0),
+                                                        .first = *bh_db_at(rows, i, 1),
+                                                        .list = *bh_db_at(rows, i, 2) });
+    if (result == 0 && removal->empty_count > 0)
+        result = delete_rows(removal);
+    if (result == 0 && removal->kept_count > 0)
+        result = bh_db_transaction_many(removal->transaction, &TOME_SQL_POSTINGS_SET,
+                                        &removal->kept->owner, ROW_COLUMNS, removal->kept_count,
+                                        NULL, removal->reterr);
+    return result;
+}
+
+static int remove_words(struct removal *const removal,
+                        const struct tome_index_postings *const postings, const size_t first,
+                        const size_t end)
+{
     struct bh_buf words BH_CLEANUP(bh_buf_fini_cleanup);
     struct bh_json json;
     bh_buf_init(&words, TEXT_BYTES_MAX);
     bh_json_init(&json, &words);
     bh_json_array_begin(&json);
-    for (size_t i = 0; i < postings->word_count; i++)
+    for (size_t i = first; i < end; i++)
         bh_json_string(&json, tome_index_postings_word(postings, i));
     bh_json_array_end(&json);
     if (bh_buf_error(&words) != 0)
-        return no_memory(postings, reterr);
-    const struct bh_db_value rows[] = { bh_db_int(owner_id), bh_db_text(bh_buf_peek(&words)),
-                                        bh_db_int(first),
-                                        bh_db_int(first + (INT64_C(1) << TOME_ORDINAL_BITS) - 1) };
+        return no_memory(postings, removal->reterr);
+    const int64_t first_id = removal->book_id << TOME_ORDINAL_BITS;
+    const struct bh_db_value parameters[] = {
+        bh_db_int(removal->owner_id), bh_db_text(bh_buf_peek(&words)), bh_db_int(first_id),
+        bh_db_int(first_id + (INT64_C(1) << TOME_ORDINAL_BITS) - 1)
+    };
+    struct bh_db_rows rows;
+    const int result = bh_db_transaction_query(removal->transaction, &TOME_SQL_POSTINGS_OF_BOOK,
+                                               parameters, BH_COUNT_OF(parameters), removal->arena,
+                                               &rows, removal->reterr);
+    return result != 0 ? result : remove_from_rows(removal, &rows);
+}
+
+static int remove_rows(struct removal *const removal,
+                       const struct tome_index_postings *const postings)
+{
+    const struct bh_db_value owner = bh_db_int(removal->owner_id);
+    int result = bh_arena_create(REMOVED_BYTES_MAX, &removal->arena);
+    if (result != 0)
+        return no_memory(postings, removal->reterr);
+    result = run(removal->transaction, &TOME_SQL_POSTINGS_LOCK, &owner, 1, removal->reterr);
+    for (size_t first = 0; first < postings->word_count && result == 0;
+         first += REMOVED_WORDS_AT_ONCE) {
+        const size_t left = postings->word_count - first;
+        bh_arena_reset(removal->arena);
+        result = remove_words(removal, postings, first,
+                              first +
+                                  (left < REMOVED_WORDS_AT_ONCE ? left : REMOVED_WORDS_AT_ONCE));
+    }
+    bh_arena_destroy(removal->arena);
+    return result;
+}
+
+int tome_index_postings_remove(struct bh_db_transaction *const transaction, const int64_t owner_id,
+                               const struct tome_index_postings *const postings,
+                               struct bh_error *const reterr)
+{
+    bh_magic_check(postings, POSTINGS_MAGIC);
+    struct removal removal = { .transaction = transaction,
+                               .owner_id = owner_id,
+                               .book_id = postings->first_id >> TOME_ORDINAL_BITS,
+                               .reterr = reterr };
     const struct bh_db_value vocabulary[] = { bh_db_int(owner_id),
                                               bh_db_text(bh_buf_peek(&postings->vocabulary)) };
-    int result = run(transaction, &TOME_SQL_POSTINGS_REMOVE, rows, BH_COUNT_OF(rows), reterr);
+    int result = remove_rows(&removal, postings);
     if (result == 0)
         result = run(transaction, &TOME_SQL_WORDS_LOCK, vocabulary, 1, reterr);
     if (result == 0)

@@ -67,6 +67,8 @@ static int clear_index(struct bh_db *const db, struct bh_arena *const arena,
     };
     struct bh_db_transaction *transaction = NULL;
     int result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);
+    if (result == 0 && tome_index_form(db) == TOME_INDEX_POSTINGS)
+        result = run(transaction, &TOME_SQL_INDEX_CLEAR_MERGING, arena, reterr);
     for (size_t i = 0; i < BH_COUNT_OF(statements) && result == 0; i++)
         result = run(transaction, statements[i], arena, reterr);
     if (result == 0)

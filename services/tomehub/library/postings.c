@@ -301,6 +301,21 @@ bool tome_postings_next_book(struct tome_postings_reader *const reader, int64_t 
     return true;
 }
 
+int tome_postings_drop(const struct bh_str list, const int64_t book, struct bh_buf *const out)
+{
+    struct tome_postings_reader reader;
+    int64_t book_at_hand;
+    uint32_t chunks;
+    tome_postings_read(&reader, list);
+    const uint8_t *run = reader.at;
+    while (tome_postings_next_book(&reader, &book_at_hand, &chunks)) {
+        if (book_at_hand != book)
+            bh_buf_append(out, run, (size_t)(reader.run_end - run));
+        run = reader.run_end;
+    }
+    return reader.is_corrupt ? BH_ECORRUPT : bh_buf_error(out);
+}
+
 struct tome_places tome_postings_places(const struct tome_postings_reader *const reader,
                                         const unsigned column)
 {

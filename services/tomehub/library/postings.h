@@ -82,6 +82,10 @@ bool tome_postings_seek(struct tome_postings_reader *reader, int64_t id);
 bool tome_postings_next_book(struct tome_postings_reader *reader, int64_t *ret_book,
                              uint32_t *ret_chunks);
 
+/* Appends to `out` the list without the runs of one book. The heads of runs alone are looked at.
+ * BH_ECORRUPT, BH_ENOMEM: then `out` is of no use. */
+int tome_postings_drop(struct bh_str list, int64_t book, struct bh_buf *out) BH_MUST_CHECK;
+
 /* The positions in a column of the chunk at hand (not of stems); false when none is left. */
 struct tome_places tome_postings_places(const struct tome_postings_reader *reader, unsigned column);
 bool tome_places_next(struct tome_places *places);

@@ -80,7 +80,8 @@ static bool is_forced(const char *const keyword)
     return false;
 }
 
-/* Session settings ride on the connection's start: no round trip, and RESET ALL returns to them. */
+/* Session settings ride on the connection's start: no round trip, and RESET ALL returns to them.
+ * No JIT: a wrong guess of rows makes it compile for longer than a short statement runs. */
 static int add_session(struct bh_pg_config *const config, const char *const from_url)
 {
     const struct bh_db_options *const options = config->options;
@@ -91,7 +92,8 @@ static int add_session(struct bh_pg_config *const config, const char *const from
     const int size = snprintf(
         text, sizeof(text),
         "-c statement_timeout=%llu -c idle_in_transaction_session_timeout=%llu"
-        " -c client_connection_check_interval=100 -c default_transaction_read_only=%s %s",
+        " -c client_connection_check_interval=100 -c jit=off"
+        " -c default_transaction_read_only=%s %s",
         (unsigned long long)(options->postgres->statement_timeout_us / BH_MS_US),
         (unsigned long long)((idle_us + BH_MS_US - 1) / BH_MS_US),
         config->lane == BH_DB_READ ? "on" : "off", from_url ? from_url : "");

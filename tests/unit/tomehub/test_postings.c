@@ -191,6 +191,94 @@ static void test_seek_finds_what_next_finds(void **state)
     free(occurrences);
 }
 
+static void test_rows_of_books_joined_are_the_list_written_at_once(void **state)
+{
+    (void)state;
+    enum { MOST = 2000 };
+    uint64_t seed = 11;
+    struct occurrence *const occurrences = calloc(MOST, sizeof(*occurrences));
+    const size_t count = make_random(occurrences, MOST, &seed);
+    struct bh_buf whole, joined;
+    bh_buf_init(&whole, 1 << 20);
+    bh_buf_init(&joined, 1 << 20);
+    write_list(&whole, occurrences, count);
+    for (size_t first = 0, end = 0; first < count; first = end) {
+        while (end < count && occurrences[end].id >> TOME_ORDINAL_BITS ==
+                                  occurrences[first].id >> TOME_ORDINAL_BITS)
+            end++;
+        write_list(&joined, occurrences + first, end - first);
+    }
+    assert_true(bh_str_equal(bh_buf_peek(&whole), bh_buf_peek(&joined)));
+    bh_buf_fini(&whole);
+    bh_buf_fini(&joined);
+    free(occurrences);
+}
+
+static void test_a_book_dropped_is_the_list_written_without_it(void **state)
+{
+    (void)state;
+    enum { MOST = 1000 };
+    uint64_t seed = 23;
+    struct occurrence *const occurrences = calloc(MOST, sizeof(*occurrences));
+    struct occurrence *const others = calloc(MOST, sizeof(*others));
+    const size_t count = make_random(occurrences, MOST, &seed);
+    const int64_t last_book = occurrences[count - 1].id >> TOME_ORDINAL_BITS;
+    struct bh_buf whole;
+    bh_buf_init(&whole, 1 << 20);
+    write_list(&whole, occurrences, count);
+    for (int64_t book = 0; book <= last_book + 1; book++) {
+        size_t left = 0;
+        for (size_t i = 0; i < count; i++)
+            if (occurrences[i].id >> TOME_ORDINAL_BITS != book)
+                others[left++] = occurrences[i];
+        struct bh_buf expected, dropped;
+        bh_buf_init(&expected, 1 << 20);
+        bh_buf_init(&dropped, 1 << 20);
+        write_list(&expected, others, left);
+        assert_int_equal(tome_postings_drop(bh_buf_peek(&whole), book, &dropped), 0);
+        assert_true(bh_str_equal(bh_buf_peek(&dropped), bh_buf_peek(&expected)));
+        bh_buf_fini(&expected);
+        bh_buf_fini(&dropped);
+    }
+    bh_buf_fini(&whole);
+    free(occurrences);
+    free(others);
+}
+
+/* A book in two batches is dropped whole; the only one leaves nothing. */
+static void test_the_only_book_dropped_leaves_nothing(void **state)
+{
+    (void)state;
+    struct bh_buf list, dropped;
+    bh_buf_init(&list, 4096);
+    bh_buf_init(&dropped, 4096);
+    write_list(&list, (const struct occurrence[]){ { chunk(2, 10), TOME_COLUMN_BODY, 1 } }, 1);
+    write_list(&list, (const struct occurrence[]){ { chunk(2, 300), TOME_COLUMN_BODY, 1 } }, 1);
+    assert_int_equal(tome_postings_drop(bh_buf_peek(&list), 2, &dropped), 0);
+    assert_int_equal(dropped.size, 0);
+    assert_int_equal(tome_postings_drop(BH_STR(""), 2, &dropped), 0);
+    assert_int_equal(dropped.size, 0);
+    bh_buf_fini(&list);
+    bh_buf_fini(&dropped);
+}
+
+static void test_damaged_lists_are_not_dropped_from(void **state)
+{
+    (void)state;
+    static const char *const damaged[] = {
+        "\x05",                                         /* a head cut off */
+        "\x05\x01\x7f",                                 /* a run that ends behind the list */
+        "\x05\x01\x02\x04\x01\x04\x01\x02",             /* books that fall; the last one cut off */
+        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", /* no number */
+    };
+    for (size_t i = 0; i < BH_COUNT_OF(damaged); i++) {
+        struct bh_buf dropped;
+        bh_buf_init(&dropped, 4096);
+        assert_int_equal(tome_postings_drop(bh_str_from(damaged[i]), 5, &dropped), BH_ECORRUPT);
+        bh_buf_fini(&dropped);
+    }
+}
+
 /* Any byte changed, any end cut off: read to the end without a crash, ids rising. */
 static void test_damaged_lists_are_read_safely(void **state)
 {
@@ -230,6 +318,10 @@ int main(void)
         cmocka_unit_test(test_lists_put_together_are_a_list),
         cmocka_unit_test(test_lists_out_of_order_are_refused),
         cmocka_unit_test(test_seek_finds_what_next_finds),
+        cmocka_unit_test(test_rows_of_books_joined_are_the_list_written_at_once),
+        cmocka_unit_test(test_a_book_dropped_is_the_list_written_without_it),
+        cmocka_unit_test(test_the_only_book_dropped_leaves_nothing),
+        cmocka_unit_test(test_damaged_lists_are_not_dropped_from),
         cmocka_unit_test(test_damaged_lists_are_read_safely),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
--- Owner, JSON array of words, first and last chunk id of a book nobody sees any more.
-DELETE FROM postings
-WHERE owner_id = $1
-  AND word = ANY (ARRAY(SELECT json_array_elements_text($2::json) COLLATE "C"))
-  AND segment BETWEEN $3 AND $4;
+-- Owner, JSON array of words, JSON array of segments: a row for each pair.
+DELETE FROM postings AS p
+USING ROWS FROM (json_array_elements_text($2::json),
+                 json_array_elements_text($3::json)) AS gone (word, segment)
+WHERE p.owner_id = $1 AND p.word = gone.word COLLATE "C" AND p.segment = gone.segment::bigint;

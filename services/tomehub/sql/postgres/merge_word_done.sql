@@ -1,0 +1,2 @@
+-- Word.
+UPDATE index_merging SET word = $1;
