@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from support.postgres import Postgres
-from support.postgres_load import AWAY, CLIENTS, READ_MAX, WRITE_MAX, Load
+from support.postgres_load import AWAY, CLIENTS, READ_MAX, WRITE_MAX, Load, wait_for_reads
 from support.process import busy, run_command
 from support.tcp_proxy import TcpProxy
 
@@ -224,18 +224,6 @@ def test_tls_without_a_bound_channel(
     program = build_dir / "tests" / "fault" / "db_load"
     result = run_command(program, tmp_path, (url, 1, 1, 0, 1, 1, 2), {})
     assert result.status == 1 and "channel binding required" in result.stdout, result.stdout
-
-
-def reads(server: Postgres) -> int:
-    """Transactions the load's database has seen there."""
-    return int(server.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'load'"))
-
-
-def wait_for_reads(server: Postgres, more: int) -> None:
-    begun, since = reads(server), time.monotonic()
-    while reads(server) < begun + more:
-        assert time.monotonic() - since < 30, f"{reads(server)} after {begun}"
-        time.sleep(0.1)
 
 
 def test_reads_from_a_replica(

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from support.postgres import Postgres
-from support.postgres_load import AWAY, Load
+from support.postgres import Postgres, server_folder
+from support.postgres_load import AWAY, CLIENTS, Load, wait_for_reads
 from support.process import busy
 
 RECOVERY_S = 1.0
@@ -69,6 +69,29 @@ def test_the_primary_comes_back(
     load.wait_for_ok(500)
     last = load.finish()
     assert last["written"] <= int(postgres.sql("SELECT count(*) FROM written", "load"))
+
+
+def test_one_replica_after_the_other(
+    postgres: Postgres, replica: Postgres, start_load: Callable[..., Load]
+) -> None:
+    """Of two replicas one is read from; when it dies, the other one; nobody misses a write."""
+    with server_folder() as folder:
+        other = postgres.replica(folder / "server")
+        other.start()
+        try:
+            hosts = f"127.0.0.1:{replica.port},127.0.0.1:{other.port}"
+            read_url = f"postgresql://postgres@{hosts}/load"
+            load = start_load(postgres.url("load"), read_url=read_url, deadline_s=30)
+            for dead, living in ((replica, other), (other, replica)):
+                wait_for_reads(dead, 200)
+                dead.kill()
+                wait_for_reads(living, 200)
+                load.wait_for_ok(500)
+                dead.start()
+            assert load.failed() <= 4 * CLIENTS, load.errors
+            load.finish(AWAY | {"BH_ECONFLICT"})
+        finally:
+            other.stop()
 
 
 def test_told_to_be_read_only(

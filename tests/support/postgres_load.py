@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.postgres import Postgres
 from support.process import busy, environment, sanitizer_report
 
 READ_MAX, WRITE_MAX = 8, 4
@@ -24,6 +25,18 @@ class Options:
     deadline_s: int = 2  # of a request; long where none may fail, however busy the machine is
     read_url: str = ""
     settings: dict[str, str] = field(default_factory=dict)  # of its environment
+
+
+def reads(server: Postgres) -> int:
+    """Transactions the load's database has seen there."""
+    return int(server.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'load'"))
+
+
+def wait_for_reads(server: Postgres, more: int) -> None:
+    begun, since = reads(server), time.monotonic()
+    while reads(server) < begun + more:
+        assert time.monotonic() - since < 30 * busy(), f"{reads(server)} after {begun}"
+        time.sleep(0.1)
 
 
 class Load:

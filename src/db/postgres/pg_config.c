@@ -12,6 +12,7 @@
 
 #define PARAMETERS_OF_OURS 16
 #define PASSWORD_BYTES_MAX 1024
+#define HOST_BYTES_MAX 256
 #define SERVER_VERSION_MIN 140000 /* client_connection_check_interval */
 #define KNOCK_US (120 * BH_MS_US) /* between attempts while a host is down */
 #define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
@@ -163,6 +164,10 @@ static void tell_where(struct bh_pg_config *const config)
     const char *const address = value_of(config, "hostaddr");
     const char *const port = value_of(config, "port");
     const char *const database = value_of(config, "dbname");
+    const char *const hosts = host ? host : address ? address : "";
+    config->host_count = 1;
+    for (const char *at = hosts; (at = strchr(at, ',')); at++)
+        config->host_count++;
     snprintf(config->where, sizeof(config->where), "%s:%s/%s",
              host      ? host
              : address ? address
@@ -226,6 +231,33 @@ static void drop_notice(void *const argument, const PGresult *const result)
     (void)result;
 }
 
+/* The part of a list of hosts, addresses or ports that belongs to the host whose turn it is. A
+ * single one is for all. */
+static const char *part_of_turn(const struct bh_pg_config *const config, const char *list,
+                                char buffer[HOST_BYTES_MAX])
+{
+    unsigned left = atomic_load(&config->host->turn) % config->host_count;
+    if (!strchr(list, ','))
+        return list;
+    for (; left > 0 && strchr(list, ','); left--)
+        list = strchr(list, ',') + 1;
+    const size_t size = strcspn(list, ",");
+    snprintf(buffer, HOST_BYTES_MAX, "%.*s", (int)(size < HOST_BYTES_MAX ? size : 0), list);
+    return buffer;
+}
+
+static void choose_host(const struct bh_pg_config *const config, const char **const values,
+                        char buffers[3][HOST_BYTES_MAX])
+{
+    static const char *const lists[3] = { "host", "hostaddr", "port" };
+    for (size_t i = 0; config->is_one_at_a_time && i < config->parameter_count; i++) {
+        for (size_t which = 0; which < BH_COUNT_OF(lists); which++) {
+            if (strcmp(config->keywords[i], lists[which]) == 0)
+                values[i] = part_of_turn(config, values[i], buffers[which]);
+        }
+    }
+}
+
 static PGconn *connect_with(const struct bh_pg_config *const config, const char *const password)
 {
     const size_t count = config->parameter_count;
@@ -237,6 +269,8 @@ static PGconn *connect_with(const struct bh_pg_config *const config, const char 
             keywords[i] = config->keywords[i];
             values[i] = config->values[i];
         }
+        char buffers[3][HOST_BYTES_MAX];
+        choose_host(config, values, buffers);
         keywords[count] = password ? "password" : NULL;
         values[count] = password;
         pg = PQconnectdbParams(keywords, values, 0);

@@ -17,6 +17,7 @@
 struct bh_pg_host {
     atomic_bool is_failing;              /* the last attempt was in vain */
     atomic_uint_least64_t next_knock_us; /* no attempt before this while it is failing */
+    atomic_uint turn; /* of several that are used one at a time: rises with each change */
 };
 
 /* While it is down each attempt takes a place in time; those who want to connect come in turns.
@@ -32,6 +33,8 @@ struct bh_pg_config {
     const struct bh_db_options *options; /* copied by the driver; lives as long */
     struct bh_worker_pool *connectors, *cancelers;
     struct bh_pg_host *host;
+    unsigned host_count;   /* in the URL */
+    bool is_one_at_a_time; /* connections go to the host whose turn it is; else libpq chooses */
     atomic_uint *versions; /* of the statements' preparations, by index; shared by the pools */
 };
 

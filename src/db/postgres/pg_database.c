@@ -208,10 +208,7 @@ static int make_configs(struct bh_pg_database *const database, struct bh_error *
                                  &database->options, reterr);
         database->shards.configs[which] = &database->configs[which];
     }
-    /* Of several, each would have to be watched. */
-    if (!code && urls[BH_PG_REPLICA] && strchr(database->configs[BH_PG_REPLICA].where, ','))
-        return bh_error_set(reterr, BH_EUNSUPPORTED,
-                            "the URL of the replica names several hosts; name one");
+    database->configs[BH_PG_REPLICA].is_one_at_a_time = true;
     return code;
 }
 

@@ -40,6 +40,21 @@ static int ask(const struct bh_pg_replica *const replica, const enum bh_pg_pool 
     return 0;
 }
 
+/* Its connections are to the next one from here on; nothing is known of that yet. */
+static void take_next(struct bh_pg_replica *const replica)
+{
+    const struct bh_pg_config *const config = replica->shards->configs[BH_PG_REPLICA];
+    const uint64_t now_us = bh_time_now_us();
+    if (config->host_count < 2 || now_us - replica->turned_us < BH_PG_REPLICA_LAG_US)
+        return;
+    replica->turned_us = now_us;
+    atomic_store(&replica->replicated_us, 0);
+    atomic_fetch_add(&config->host->turn, 1);
+    bh_pool_evict(replica->shards->pools[BH_PG_REPLICA]);
+    bh_log_info("db", "the replica fails or stays behind; trying the next of %u",
+                config->host_count);
+}
+
 static void look(struct bh_pg_replica *const replica, struct bh_arena *const arena)
 {
     const uint64_t asked_us = bh_time_now_us();
@@ -51,6 +66,8 @@ static void look(struct bh_pg_replica *const replica, struct bh_arena *const are
         atomic_store(&replica->replicated_us, asked_us);
     const uint64_t known_us = atomic_load(&replica->replicated_us);
     const bool is_behind = bh_time_now_us() - known_us > BH_PG_REPLICA_LAG_US;
+    if (is_behind)
+        take_next(replica);
     if (is_behind != replica->is_told) {
         replica->is_told = is_behind;
         if (is_behind)
@@ -96,6 +113,7 @@ int bh_pg_replica_start(struct bh_pg_replica *const replica, struct bh_pg_shards
 {
     struct start start = { .replica = replica };
     replica->shards = shards;
+    replica->turned_us = bh_time_now_us();
     replica->is_told = true; /* so that its being there is told */
     const int code = bh_pg_home_run(home, start_at_home, &start);
     return code ? code : start.code;
@@ -104,6 +122,11 @@ int bh_pg_replica_start(struct bh_pg_replica *const replica, struct bh_pg_shards
 void bh_pg_replica_stop(struct bh_pg_replica *const replica)
 {
     atomic_store(&replica->is_ending, true);
+}
+
+unsigned bh_pg_replica_turn(const struct bh_pg_replica *const replica)
+{
+    return replica->shards ? atomic_load(&replica->shards->configs[BH_PG_REPLICA]->host->turn) : 0;
 }
 
 bool bh_pg_replica_may_read(const struct bh_pg_replica *const replica)

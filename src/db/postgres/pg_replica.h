@@ -6,6 +6,10 @@
  * primary was asked. A read goes there only if that is later than the last write of this process:
  * who has written here reads it here. What other processes write is at most BH_PG_REPLICA_LAG_US
  * late. Without the fiber's word, as without a replica, reads go to the primary.
+ *
+ * Of several replicas one is read from at a time; when it fails or stays behind, the next one has
+ * its turn. What is known is known of that one alone: whoever got a connection while the turn
+ * changed asks the primary.
  */
 #pragma once
 
@@ -21,7 +25,8 @@ struct bh_pg_replica {
     atomic_uint_least64_t written_us;    /* when the last write ended */
     atomic_uint_least64_t replicated_us; /* the replica has what was committed before; 0: unknown */
     atomic_bool is_ending;
-    bool is_told; /* home: the log knows that it is behind */
+    uint64_t turned_us; /* home: when the turn changed last */
+    bool is_told;       /* home: the log knows that it is behind */
 };
 
 /* Begins to watch. `shards` is borrowed. */
@@ -30,7 +35,8 @@ int bh_pg_replica_start(struct bh_pg_replica *replica, struct bh_pg_shards *shar
 /* The fiber ends soon; the home's end waits for it. */
 void bh_pg_replica_stop(struct bh_pg_replica *replica);
 
-/* Any thread. */
+/* Any thread. Whose turn it is; to be compared once a connection was had. */
+unsigned bh_pg_replica_turn(const struct bh_pg_replica *replica);
 bool bh_pg_replica_may_read(const struct bh_pg_replica *replica);
 /* A write has ended, well or not: before its caller is told. */
 void bh_pg_replica_written(struct bh_pg_replica *replica);

@@ -104,11 +104,16 @@ static void query_in_fiber(void *const argument)
         bh_pg_replica_written(replica);
         return;
     }
+    const unsigned turn = bh_pg_replica_turn(replica);
     if (bh_pg_replica_may_read(replica)) {
+        const struct bh_pg_call unasked = query->call;
         query->code = query_in(query, BH_PG_REPLICA);
-        if (!is_replicas_fault(query->code))
+        const bool has_turned = bh_pg_replica_turn(replica) != turn;
+        if (!has_turned && !is_replicas_fault(query->code))
             return;
-        bh_pg_replica_failed(replica);
+        if (!has_turned)
+            bh_pg_replica_failed(replica);
+        query->call = unasked;
     }
     query->code = query_in(query, BH_PG_READ);
 }
@@ -215,18 +220,32 @@ static int acquire(struct transaction *const transaction, const enum bh_pg_pool 
     return code ? code : bh_pool_acquire(pool, &transaction->lease, reterr);
 }
 
+/* `turn`: whose it was when the replica could be read from. */
+static int acquire_from_replica(struct transaction *const transaction, const unsigned turn,
+                                struct bh_error *const reterr)
+{
+    struct bh_pg_replica *const replica = &transaction->database->replica;
+    const int code = acquire(transaction, BH_PG_REPLICA, reterr);
+    const bool has_turned = bh_pg_replica_turn(replica) != turn;
+    if (!code && has_turned) {
+        bh_pool_return(&transaction->lease, BH_POOL_CLEAN);
+        return BH_EUNAVAILABLE;
+    }
+    if (!has_turned && is_replicas_fault(code))
+        bh_pg_replica_failed(replica);
+    return code;
+}
+
 static void begin_in_fiber(void *const argument)
 {
     struct beginning *const beginning = argument;
     struct transaction *const transaction = beginning->transaction;
     struct bh_pg_replica *const replica = &transaction->database->replica;
+    const unsigned turn = bh_pg_replica_turn(replica);
     const bool is_read = beginning->lane == BH_DB_READ;
-    const bool from_replica = is_read && bh_pg_replica_may_read(replica);
     beginning->code = BH_EUNAVAILABLE;
-    if (from_replica)
-        beginning->code = acquire(transaction, BH_PG_REPLICA, beginning->reterr);
-    if (from_replica && is_replicas_fault(beginning->code))
-        bh_pg_replica_failed(replica);
+    if (is_read && bh_pg_replica_may_read(replica))
+        beginning->code = acquire_from_replica(transaction, turn, beginning->reterr);
     if (is_replicas_fault(beginning->code))
         beginning->code = acquire(transaction, is_read ? BH_PG_READ : BH_PG_WRITE,
                                   beginning->reterr);
