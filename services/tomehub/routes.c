@@ -14,21 +14,23 @@
 static const struct bh_route_policy search = { .name = "search",
                                                .scope = BH_SCOPE_READ,
                                                .rate_group = TOME_LIMIT_SEARCH };
-static const struct bh_route_policy stream = { .name = "stream",
-                                               .is_stream = true,
-                                               .scope = BH_SCOPE_READ };
-static const struct bh_route_policy search_stream = {
-    .name = "stream", .is_stream = true, .scope = BH_SCOPE_READ, .rate_group = TOME_LIMIT_SEARCH
+static const struct bh_route_policy stream = {
+    .name = "stream", .is_stream = true, .is_heavy = true, .scope = BH_SCOPE_READ
 };
-static const struct bh_route_policy batch = { .name = "default",
-                                              .is_background = true,
-                                              .scope = BH_SCOPE_READ };
+static const struct bh_route_policy search_stream = { .name = "stream",
+                                                      .is_stream = true,
+                                                      .is_heavy = true,
+                                                      .scope = BH_SCOPE_READ,
+                                                      .rate_group = TOME_LIMIT_SEARCH };
+static const struct bh_route_policy batch = {
+    .name = "default", .is_background = true, .is_heavy = true, .scope = BH_SCOPE_READ
+};
 static const struct bh_route_policy change = { .name = "default",
                                                .is_urgent = true,
                                                .scope = BH_SCOPE_WRITE };
-static const struct bh_route_policy ingest = { .name = "ingest",
-                                               .scope = BH_SCOPE_WRITE,
-                                               .rate_group = TOME_LIMIT_INGEST };
+static const struct bh_route_policy ingest = {
+    .name = "ingest", .is_heavy = true, .scope = BH_SCOPE_WRITE, .rate_group = TOME_LIMIT_INGEST
+};
 static const struct bh_route_policy probes = { .name = "operator",
                                                .is_exempt = true,
                                                .is_public = true };
@@ -114,6 +116,14 @@ static struct bh_route routes[] = {
       .pattern = "/api/health/ready",
       .handler = tome_handle_ready,
       .policy = &probes },
+    { .method = "GET",
+      .pattern = "/api/health/memory",
+      .handler = tome_handle_health_memory,
+      .policy = &operators },
+    { .method = "GET",
+      .pattern = "/api/health/restart",
+      .handler = tome_handle_health_restart,
+      .policy = &operators },
     { .method = "GET",
       .pattern = "/api/health/streams",
       .handler = tome_handle_health_streams,

@@ -12,6 +12,7 @@
 #include "auth.h"
 #include "handlers/health.h"
 #include "client_limits.h"
+#include "memory.h"
 #include "open.h"
 #include "overload.h"
 #include "routes.h"
@@ -20,8 +21,10 @@
 static int on_start(void *const service, struct bh_error *const reterr)
 {
     const struct tome_service *const self = service;
-    const int result = bh_auth_start(self->auth, reterr);
-    return result == 0 ? tome_ingest_start(self->ingest, reterr) : result;
+    int result = bh_auth_start(self->auth, reterr);
+    if (result == 0)
+        result = tome_ingest_start(self->ingest, reterr);
+    return result == 0 ? bh_memory_start(self->memory, reterr) : result;
 }
 
 static void on_drain(void *const service)
@@ -52,6 +55,8 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
     if (result == 0)
         result = tome_overload_admission(settings, &service->admission, reterr);
     if (result == 0)
+        result = tome_memory_create(service, &service->memory, reterr);
+    if (result == 0)
         result = bh_guard_create(&service->guard, reterr);
     if (result == 0)
         result = tome_client_limits_create(settings, service->redis, &service->rate_limits, reterr);
@@ -60,6 +65,7 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
     bh_guard_set_auth(service->guard, service->auth);
     bh_guard_set_admission(service->guard, service->admission);
     bh_guard_set_rate_limits(service->guard, service->rate_limits);
+    bh_guard_set_memory(service->guard, service->memory);
     bh_guard_set_stream_gate(service->guard, service->stream_gate);
     return 0;
 }
@@ -159,6 +165,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
         result = bh_lifecycle_run(&options, reterr);
     }
     bh_router_destroy(router);
+    bh_memory_destroy(service.memory);
     bh_guard_destroy(service.guard);
     bh_rate_limits_destroy(service.rate_limits);
     bh_stream_gate_destroy(service.stream_gate);

@@ -73,6 +73,11 @@ struct tome_settings {
 
     int64_t max_concurrent_streams;
     uint64_t stream_wait_us;
+    int64_t memory_warning, memory_critical; /* percent */
+    int64_t memory_limit_mb;                 /* 0: what the system says */
+    uint64_t memory_check_interval_us;
+    uint64_t memory_restart_delay_us, memory_restart_interval_us;
+
     bool supervisor;
     uint64_t worker_start_timeout_us, worker_hang_timeout_us; /* hang: 0 is not watched */
     int64_t worker_restart_limit;

@@ -5,6 +5,7 @@
 
 #include "bulkhead/overload/admission.h"
 #include "bulkhead/runtime/rate_limits.h"
+#include "bulkhead/runtime/memory.h"
 #include "bulkhead/runtime/streams.h"
 #include "runtime/authenticate.h"
 
@@ -14,6 +15,7 @@ struct bh_guard {
     struct bh_rate_limits *rate_limits; /* NULL: none */
     struct bh_admission *admission;     /* NULL: none */
     struct bh_stream_gate *stream_gate; /* NULL: none */
+    const struct bh_memory *memory;     /* NULL: none */
 };
 
 int bh_guard_create(struct bh_guard **const ret_guard, struct bh_error *const reterr)
@@ -44,6 +46,11 @@ void bh_guard_set_admission(struct bh_guard *const guard, struct bh_admission *c
 void bh_guard_set_stream_gate(struct bh_guard *const guard, struct bh_stream_gate *const gate)
 {
     guard->stream_gate = gate;
+}
+
+void bh_guard_set_memory(struct bh_guard *const guard, const struct bh_memory *const memory)
+{
+    guard->memory = memory;
 }
 
 void bh_guard_set_rate_limits(struct bh_guard *const guard, struct bh_rate_limits *const limits)
@@ -106,5 +113,7 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
         !bh_rate_limits_pass(guard->rate_limits, request, policy ? policy->rate_group : NULL,
                              &result))
         return result;
+    if (guard->memory && policy && policy->is_heavy && bh_memory_is_critical(guard->memory))
+        return bh_memory_refuse(request);
     return admit(guard, request, policy);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -111,16 +112,14 @@ def test_a_stream_outlives_a_restart(
 
 def test_a_restart_storm_is_damped(start_tomehub: Callable[..., Server]) -> None:
     server = start_tomehub(SUPERVISOR="on", WORKER_RESTART_LIMIT=4)
+    server.wait_log(r"Worker \d+ serves")
     begun = time.monotonic()
-    killed: set[int] = set()
+    killed: set[str] = set()
     while server.is_running():
-        try:
-            alive = set(server.workers()) - killed
-        except FileNotFoundError:
-            break
-        for pid in alive:
-            os.kill(pid, signal.SIGKILL)
-        killed |= alive
+        for pid in set(re.findall(r"Started worker (\d+)", server.log())) - killed:
+            os.kill(int(pid), signal.SIGKILL)
+            killed.add(pid)
+        time.sleep(0.01)
     assert server.wait_exit() == 3
     assert len(killed) == 4
     assert time.monotonic() - begun >= 0.1 + 0.2, "later starts were put off"

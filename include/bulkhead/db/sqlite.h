@@ -31,6 +31,10 @@ int bh_sqlite_check(const struct bh_sqlite_session *session);
 /* Tells how many rows the running function gave, for the statistics. */
 void bh_sqlite_set_rows(struct bh_sqlite_session *session, uint64_t rows);
 
+/* Every connection gives back its page cache and what else it can spare, as soon as it is idle. A
+ * database of another kind is left alone. Any thread. */
+void bh_sqlite_shrink(struct bh_db *db);
+
 sqlite3 *bh_sqlite_handle(struct bh_sqlite_session *session);
 
 /* The prepared statement of this connection, reset and without bindings; cached, so `statement`

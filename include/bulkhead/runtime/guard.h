@@ -14,6 +14,7 @@ struct bh_route_policy {
     const char *name;       /* of the class, for metrics and messages: "search"; a literal */
     bool is_exempt;         /* health and operator routes: never limited, never refused for load */
     bool is_stream;         /* holds a slot of the stream gate until its last byte was sent */
+    bool is_heavy;          /* refused while memory is critical */
     bool is_public;         /* nobody is asked who they are, and the handler does not know */
     bool is_free;           /* costs so little that no rate limit counts it: the pages' files */
     unsigned scope;         /* what a request needs; 0: read for GET and HEAD, else write */
@@ -25,6 +26,7 @@ struct bh_guard; /* opaque */
 struct bh_admission;
 struct bh_rate_limits;
 struct bh_stream_gate;
+struct bh_memory;
 
 int bh_guard_create(struct bh_guard **ret_guard, struct bh_error *reterr) BH_MUST_CHECK;
 void bh_guard_destroy(struct bh_guard *guard);
@@ -42,6 +44,9 @@ void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gat
 
 /* What each client may ask for; borrowed, may be NULL. Before the first request. */
 void bh_guard_set_rate_limits(struct bh_guard *guard, struct bh_rate_limits *limits);
+
+/* What tells when heavy work is refused; borrowed, may be NULL. Before the first request. */
+void bh_guard_set_memory(struct bh_guard *guard, const struct bh_memory *memory);
 
 /* A bh_http_guard; `guard` is the struct bh_guard. */
 int bh_guard_run(struct bh_request *request, void *guard);

@@ -30,10 +30,9 @@ void bh_health_destroy(struct bh_health *health);
 void bh_health_add(struct bh_health *health, const char *name, bool needed_for_ready,
                    bh_health_check *check, void *argument);
 
-/* Ready-made checks. Disk: free space where `path` lies (failing below 64 MB, degraded below 5%);
- * `path` is borrowed. Memory: this process and what bounds it. */
+/* Ready-made check of the free space where `path` lies (failing below 64 MB, degraded below 5%);
+ * `path` is borrowed. Memory's is in memory.h. */
 void bh_health_add_disk_space(struct bh_health *health, const char *path);
-void bh_health_add_memory(struct bh_health *health);
 
 /* The circuit breakers of the process: degraded while one is not closed. */
 void bh_health_add_breakers(struct bh_health *health);

@@ -3,6 +3,7 @@
 
 #include "bulkhead/base/time.h"
 #include "bulkhead/runtime/database_health.h"
+#include "bulkhead/runtime/memory.h"
 #include "bulkhead/runtime/metrics_endpoint.h"
 #include "bulkhead/runtime/streams.h"
 #include "handlers/handlers.h"
@@ -31,6 +32,16 @@ int tome_handle_health_database(struct bh_request *const request)
 int tome_handle_health_streams(struct bh_request *const request)
 {
     return bh_streams_health_respond(request, tome_service_of(request)->stream_gate);
+}
+
+int tome_handle_health_memory(struct bh_request *const request)
+{
+    return bh_memory_respond(request, tome_service_of(request)->memory);
+}
+
+int tome_handle_health_restart(struct bh_request *const request)
+{
+    return bh_memory_restart_respond(request, tome_service_of(request)->memory);
 }
 
 int tome_handle_metrics(struct bh_request *const request)
@@ -92,6 +103,6 @@ void tome_health_add_checks(struct bh_health *const health, struct tome_service 
     bh_health_add(health, "database", true, check_database, service);
     bh_health_add(health, "ingest", false, check_ingest, service);
     bh_health_add_disk_space(health, data_path);
-    bh_health_add_memory(health);
+    bh_memory_add_check(service->memory, health);
     bh_health_add_breakers(health);
 }

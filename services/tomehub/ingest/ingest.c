@@ -217,7 +217,8 @@ void tome_reader_give(struct tome_ingest_worker *const worker)
 /* True: the caller goes for one job of the queue. */
 static bool take_queued(struct tome_ingest *const ingest)
 {
-    if (atomic_load(&ingest->draining) && !tome_ingest_is_waited_for(ingest))
+    const bool is_held = atomic_load(&ingest->draining) || atomic_load(&ingest->held);
+    if (is_held && !tome_ingest_is_waited_for(ingest))
         return false;
     pthread_mutex_lock(&ingest->mutex);
     const bool taken = ingest->queued > 0;
@@ -478,6 +479,12 @@ int tome_ingest_start(struct tome_ingest *const ingest, struct bh_error *const r
 void tome_ingest_drain(struct tome_ingest *const ingest)
 {
     atomic_store(&ingest->draining, true);
+    tome_event_raise(&ingest->queue_changed);
+}
+
+void tome_ingest_hold(struct tome_ingest *const ingest, const bool held)
+{
+    atomic_store(&ingest->held, held);
     tome_event_raise(&ingest->queue_changed);
 }
 

@@ -39,6 +39,9 @@ int tome_ingest_start(struct tome_ingest *ingest, struct bh_error *reterr) BH_MU
 /* No new job is begun, unless somebody waits for it. The loop of start. */
 void tome_ingest_drain(struct tome_ingest *ingest);
 
+/* While held, no new job is begun unless somebody waits for it; those in hand go on. Any thread. */
+void tome_ingest_hold(struct tome_ingest *ingest, bool held);
+
 /* Ends the fibers; jobs in hand go back to the queue. The loop of start, which ends by itself when
  * they have ended. */
 void tome_ingest_stop(struct tome_ingest *ingest);

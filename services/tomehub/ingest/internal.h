@@ -62,6 +62,7 @@ struct tome_ingest {
     struct tome_event stop_wanted;
     struct bh_db_listener *listener; /* to processes that leave; NULL: not started */
     atomic_bool draining;
+    atomic_bool held; /* for want of memory */
     atomic_bool stopping;
 
     pthread_mutex_t mutex;  /* guards what follows and each worker's `live` */

@@ -418,6 +418,14 @@ int bh_sqlite_run(struct bh_db *const db, const enum bh_db_lane lane, const char
     return result;
 }
 
+void bh_sqlite_shrink(struct bh_db *const db)
+{
+    if (strcmp(bh_db_backend(db), bh_sqlite_driver.backend) != 0)
+        return;
+    bh_sqlite_lane_shrink(database_of(db)->lanes[BH_DB_READ]);
+    bh_sqlite_lane_shrink(database_of(db)->lanes[BH_DB_WRITE]);
+}
+
 const struct bh_driver bh_sqlite_driver = {
     .backend = "sqlite",
     .schemes = { "sqlite:" },

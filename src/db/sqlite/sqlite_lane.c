@@ -64,6 +64,7 @@ struct bh_sqlite_thread {
     const char *what;       /* runs or ran last */
     uint64_t busy_since_us; /* running or held */
     uint64_t held_until_us;
+    unsigned shrinks; /* of the lane's wishes to shrink, those fulfilled */
     struct bh_list node;
 };
 
@@ -85,6 +86,7 @@ struct bh_sqlite_lane {
         int start_result;
         struct bh_error start_error;
         bool ending;
+        unsigned shrinks;                             /* wishes so far */
         uint64_t granted, waited, timed_out, refused; /* see struct bh_db_statistics */
     } shared;
 };
@@ -194,6 +196,11 @@ static struct call *next_call(struct bh_sqlite_thread *const thread)
             pthread_cond_timedwait(&thread->wake, mutex, &until);
         } else if (lane->shared.ending) {
             return NULL;
+        } else if (thread->shrinks != lane->shared.shrinks) {
+            thread->shrinks = lane->shared.shrinks;
+            pthread_mutex_unlock(mutex);
+            bh_sqlite_session_shrink(&thread->session);
+            pthread_mutex_lock(mutex);
         } else if (bh_sqlite_session_wants_care(&thread->session)) {
             const struct timespec until = timespec_of(bh_time_now_us() + IDLE_MAINTENANCE_US);
             if (pthread_cond_timedwait(&thread->wake, mutex, &until) == 0 || thread->call)
@@ -644,6 +651,15 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *const hold, const char *cons
     else if (!result)
         result = release ? wait_to_end(&call) : wait_in_fiber(lane, &call, BH_NEVER_US);
     return call_fini(&call, result);
+}
+
+void bh_sqlite_lane_shrink(struct bh_sqlite_lane *const lane)
+{
+    pthread_mutex_lock(&lane->shared.mutex);
+    lane->shared.shrinks++;
+    for (unsigned i = 0; i < lane->thread_count; i++)
+        pthread_cond_signal(&lane->threads[i].wake);
+    pthread_mutex_unlock(&lane->shared.mutex);
 }
 
 void bh_sqlite_lane_statistics(struct bh_sqlite_lane *const lane,

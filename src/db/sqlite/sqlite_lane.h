@@ -55,6 +55,9 @@ int bh_sqlite_lane_call_held(struct bh_sqlite_hold *hold, const char *what,
                              bh_sqlite_function *function, void *argument, bool release,
                              struct bh_trace_span *span, struct bh_error *reterr) BH_MUST_CHECK;
 
+/* Every connection gives back what memory it can as soon as it is idle. Any thread. */
+void bh_sqlite_lane_shrink(struct bh_sqlite_lane *lane);
+
 /* Any thread. */
 void bh_sqlite_lane_statistics(struct bh_sqlite_lane *lane,
                                struct bh_db_statistics *ret_statistics);

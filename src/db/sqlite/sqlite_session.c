@@ -177,6 +177,12 @@ bool bh_sqlite_session_settle(struct bh_sqlite_session *const session)
     return false;
 }
 
+void bh_sqlite_session_shrink(struct bh_sqlite_session *const session)
+{
+    if (session->connection)
+        sqlite3_db_release_memory(session->connection);
+}
+
 void bh_sqlite_session_maintain(struct bh_sqlite_session *const session, const bool idle)
 {
     if (!session->connection || session->log_pages == 0)

@@ -72,6 +72,9 @@ void bh_sqlite_session_maintain(struct bh_sqlite_session *session, bool idle);
 /* Whether there is a log to empty when the thread is idle. */
 bool bh_sqlite_session_wants_care(const struct bh_sqlite_session *session);
 
+/* Gives back what memory the connection can spare: its page cache above all. Between calls. */
+void bh_sqlite_session_shrink(struct bh_sqlite_session *session);
+
 /* BEGIN IMMEDIATE on a writer, waiting for other processes' locks; one snapshot on a reader. */
 int bh_sqlite_session_begin(struct bh_sqlite_session *session,
                             struct bh_error *reterr) BH_MUST_CHECK;

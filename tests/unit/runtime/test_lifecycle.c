@@ -15,6 +15,7 @@
 #include "bulkhead/loop/fiber.h"
 #include "bulkhead/runtime/health.h"
 #include "bulkhead/runtime/lifecycle.h"
+#include "bulkhead/runtime/memory.h"
 #include "bulkhead/runtime/metrics_endpoint.h"
 
 /* A service with one slow route, a background fiber and a switch for its health. */
@@ -223,7 +224,14 @@ static void test_serves_and_leaves_without_losing_a_request(void **const state)
     bh_health_add(service.health, "switch", true, check_switch, &service);
     bh_health_add(service.health, "hangs", false, check_hangs, NULL);
     bh_health_add_disk_space(service.health, "/tmp");
-    bh_health_add_memory(service.health);
+    struct bh_memory *memory = NULL;
+    struct bh_error error = { 0 };
+    const struct bh_memory_options memory_options = {
+        .warning_percent = 75, .critical_percent = 85, .interval_us = BH_MS_US, .root = ""
+    };
+    assert_int_equal(bh_memory_create(&memory_options, &memory, &error), 0);
+    assert_int_equal(bh_memory_start(memory, &error), 0);
+    bh_memory_add_check(memory, service.health);
     struct bh_router *const router = router_create();
     struct bh_lifecycle_options options;
     options_init(&options, router, &service);
@@ -232,7 +240,6 @@ static void test_serves_and_leaves_without_losing_a_request(void **const state)
     client = (struct client){ .service = &service, .port = options.port };
     pthread_t thread;
     assert_int_equal(bh_thread_start(visit, &client, &thread), 0);
-    struct bh_error error = { 0 };
     assert_int_equal(bh_lifecycle_run(&options, &error), 0);
     pthread_join(thread, NULL);
 
@@ -243,6 +250,7 @@ static void test_serves_and_leaves_without_losing_a_request(void **const state)
     assert_true(service.background_ended);
     bh_router_destroy(router);
     bh_health_destroy(service.health);
+    bh_memory_destroy(memory);
 }
 
 static void test_service_that_cannot_start_ends_the_process(void **const state)

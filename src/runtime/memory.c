@@ -1,0 +1,254 @@
+/* The monitor's thread and its steps; memory_health.c has the answers. */
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "bulkhead/base/log.h"
+#include "bulkhead/base/thread.h"
+#include "bulkhead/runtime/lifecycle.h"
+#include "runtime/memory_internal.h"
+
+#define HEAP_REPEAT_US (10 * BH_SECOND_US)
+#define WORKER_REPEAT_US (60 * BH_SECOND_US)
+
+/* Below this share of the machine a process is not what fills it. */
+#define OWN_PERCENT 10.0
+
+/* ---- Built-in steps ---- */
+
+static bool trim_heap(void *const argument)
+{
+    (void)argument;
+    malloc_trim(0);
+    return true;
+}
+
+static bool refuse_heavy_work(void *const argument)
+{
+    struct bh_memory *const memory = argument;
+    atomic_store(&memory->is_critical, true);
+    return true;
+}
+
+static void take_heavy_work(void *const argument)
+{
+    struct bh_memory *const memory = argument;
+    atomic_store(&memory->is_critical, false);
+}
+
+/* Says why the worker is not replaced, once while the level stands. */
+static bool keep_worker(struct bh_memory *const memory, const char *const why)
+{
+    if (!memory->has_told_why)
+        bh_log_warning("memory", "The worker is not replaced: %s", why);
+    memory->has_told_why = true;
+    return false;
+}
+
+/* What a new worker would not have: all that this one has grown since its start. */
+static bool would_help(const struct bh_memory *const memory)
+{
+    const struct bh_memory_figures *const now = &memory->shared.figures;
+    const uint64_t grown = now->process_bytes > memory->first_bytes
+                               ? now->process_bytes - memory->first_bytes
+                               : 0;
+    const uint64_t left = now->used_bytes > grown ? now->used_bytes - grown : 0;
+    return 100.0 * (double)left <
+           (double)memory->options.warning_percent * (double)now->limit_bytes;
+}
+
+/* Only this thread writes the figures, so it reads them without the mutex. */
+static bool replace_worker(void *const argument)
+{
+    struct bh_memory *const memory = argument;
+    if (!would_help(memory))
+        return keep_worker(memory, "what fills the memory is not what it has grown by");
+    if (bh_time_now_us() - memory->started_us < memory->options.restart_interval_us)
+        return keep_worker(memory, "it is too young (MEMORY_RESTART_INTERVAL)");
+    if (!bh_lifecycle_request_replacement("memory is critical"))
+        return keep_worker(memory, "there is no supervisor");
+    atomic_store(&memory->restart_requested, true);
+    return true;
+}
+
+static void withdraw(void *const argument)
+{
+    struct bh_memory *const memory = argument;
+    atomic_store(&memory->restart_requested, false);
+}
+
+static void add_built_in(struct bh_memory *const memory)
+{
+    const struct bh_memory_action actions[] = {
+        { .name = "heap",
+          .level = BH_MEMORY_WARNING,
+          .repeat_us = HEAP_REPEAT_US,
+          .apply = trim_heap },
+        { .name = "heavy work",
+          .level = BH_MEMORY_CRITICAL,
+          .apply = refuse_heavy_work,
+          .undo = take_heavy_work },
+        { .name = "worker",
+          .level = BH_MEMORY_CRITICAL,
+          .after_us = memory->options.restart_delay_us,
+          .repeat_us = WORKER_REPEAT_US,
+          .apply = replace_worker,
+          .undo = withdraw },
+    };
+    for (size_t i = 0; i < BH_COUNT_OF(actions); i++) {
+        struct bh_memory_action action = actions[i];
+        action.argument = memory;
+        bh_memory_ladder_add(memory->ladder, &action);
+    }
+}
+
+/* ---- Readings ---- */
+
+static void tell(const struct bh_memory_figures *const now, const enum bh_memory_level level,
+                 const bool is_worse)
+{
+    bh_log(is_worse ? BH_LOG_WARNING : BH_LOG_INFO, "memory",
+           "Memory is %s: %.1f%% of %.0f MB used (%s), %.0f MB by this process, pressure %.2f%%",
+           bh_memory_level_names[level], bh_memory_percent(now),
+           (double)now->limit_bytes / BH_MEMORY_MB, now->limit_source,
+           (double)now->process_bytes / BH_MEMORY_MB, now->pressure_some_avg10);
+}
+
+static void keep(struct bh_memory *const memory, const struct bh_memory_figures *const figures,
+                 const enum bh_memory_level level)
+{
+    pthread_mutex_lock(&memory->shared.mutex);
+    memory->shared.figures = *figures;
+    memory->shared.level = level;
+    memory->shared.recent[memory->shared.readings++ % BH_MEMORY_RECENT] = bh_memory_percent(
+        figures);
+    memory->shared.wall_us = bh_time_wall_us();
+    pthread_mutex_unlock(&memory->shared.mutex);
+}
+
+static void take_reading(struct bh_memory *const memory)
+{
+    struct bh_memory_figures figures;
+    struct bh_error error;
+    if (bh_memory_probe_read(memory->probe, &figures, &error) != 0) {
+        bh_log_warning("memory", "%s", error.message);
+        return;
+    }
+    const double percent = bh_memory_percent(&figures);
+    const bool is_others = strcmp(figures.limit_source, "machine") == 0 &&
+                           100.0 * (double)figures.process_bytes <
+                               OWN_PERCENT * (double)figures.machine_total_bytes;
+    const enum bh_memory_level before = memory->shared.level;
+    const uint64_t now_us = bh_time_now_us();
+    const enum bh_memory_level level = bh_memory_ladder_feed(
+        memory->ladder, percent, is_others ? BH_MEMORY_WARNING : BH_MEMORY_CRITICAL, now_us);
+    keep(memory, &figures, level);
+    if (level != before) {
+        memory->has_told_why = false;
+        tell(&figures, level, level > before);
+    }
+    bh_memory_ladder_run(memory->ladder, now_us);
+}
+
+static void *watch(void *const argument)
+{
+    struct bh_memory *const memory = argument;
+    pthread_setname_np(pthread_self(), "memory");
+    struct pollfd fds[] = { { .fd = memory->stop_fd, .events = POLLIN },
+                            { .fd = memory->pressure_fd, .events = POLLPRI } };
+    const int interval_ms = (int)(memory->options.interval_us / BH_MS_US);
+    for (;;) {
+        const int ready = poll(fds, BH_COUNT_OF(fds), interval_ms);
+        if (ready < 0 && errno != EINTR)
+            break;
+        if (ready > 0 && fds[0].revents != 0)
+            break;
+        if (ready > 0 && (fds[1].revents & POLLERR) != 0)
+            fds[1].fd = -1; /* its cgroup is gone: the interval goes on */
+        take_reading(memory);
+    }
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+int bh_memory_create(const struct bh_memory_options *const options,
+                     struct bh_memory **const ret_memory, struct bh_error *const reterr)
+{
+    struct bh_memory *const memory = calloc(1, sizeof(*memory));
+    if (!memory)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for the memory monitor");
+    memory->magic = BH_MEMORY_MAGIC;
+    memory->options = *options;
+    memory->stop_fd = memory->pressure_fd = -1;
+    pthread_mutex_init(&memory->shared.mutex, NULL);
+    const struct bh_memory_probe_options probe = { .root = options->root,
+                                                   .limit_bytes = options->limit_bytes };
+    int result = bh_memory_ladder_create(options->warning_percent, options->critical_percent,
+                                         &memory->ladder);
+    if (result)
+        bh_error_set(reterr, result, "memory's warning threshold must be below the critical one");
+    if (result == 0)
+        result = bh_memory_probe_create(&probe, &memory->probe);
+    if (result == 0)
+        result = bh_memory_probe_read(memory->probe, &memory->shared.figures, reterr);
+    if (result) {
+        bh_memory_destroy(memory);
+        return result;
+    }
+    keep(memory, &memory->shared.figures, BH_MEMORY_OK);
+    *ret_memory = memory;
+    return 0;
+}
+
+void bh_memory_destroy(struct bh_memory *const memory)
+{
+    if (!memory)
+        return;
+    bh_magic_check(memory, BH_MEMORY_MAGIC);
+    if (memory->has_thread) {
+        (void)!write(memory->stop_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+        pthread_join(memory->thread, NULL);
+    }
+    if (memory->stop_fd >= 0)
+        close(memory->stop_fd);
+    if (memory->pressure_fd >= 0)
+        close(memory->pressure_fd);
+    bh_memory_probe_destroy(memory->probe);
+    bh_memory_ladder_destroy(memory->ladder);
+    pthread_mutex_destroy(&memory->shared.mutex);
+    memory->magic = 0;
+    free(memory);
+}
+
+void bh_memory_add(struct bh_memory *const memory, const struct bh_memory_action *const action)
+{
+    bh_memory_ladder_add(memory->ladder, action);
+}
+
+int bh_memory_start(struct bh_memory *const memory, struct bh_error *const reterr)
+{
+    add_built_in(memory);
+    memory->started_us = bh_time_now_us();
+    memory->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (memory->stop_fd < 0)
+        return bh_error_errno(reterr, errno, "cannot start the memory monitor");
+    memory->pressure_fd = bh_memory_probe_open_pressure(memory->probe);
+    struct bh_memory_figures figures;
+    int result = bh_memory_probe_read(memory->probe, &figures, reterr);
+    if (result)
+        return result;
+    memory->first_bytes = figures.process_bytes;
+    result = bh_thread_start(watch, memory, &memory->thread);
+    memory->has_thread = result == 0;
+    return result == 0 ? 0 : bh_error_set(reterr, result, "no thread for the memory monitor");
+}
+
+bool bh_memory_is_critical(const struct bh_memory *const memory)
+{
+    return atomic_load_explicit(&memory->is_critical, memory_order_relaxed);
+}
