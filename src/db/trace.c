@@ -219,6 +219,20 @@ void bh_trace_end(const struct bh_trace_span *const span, const int result)
         note_repeated(span->entry, runs);
 }
 
+void bh_trace_saved(struct bh_trace_saved *const saved)
+{
+    unsigned place = atomic_load_explicit(&saved->place, memory_order_relaxed);
+    const unsigned used = place == 0 ? atomic_load_explicit(&entries_used, memory_order_acquire)
+                                     : 0;
+    for (unsigned i = 0; i < used && place == 0; i++)
+        if (strcmp(entries[i].name, saved->name) == 0)
+            place = i + 1;
+    if (place == 0)
+        return;
+    atomic_store_explicit(&saved->place, place, memory_order_relaxed);
+    bh_trace_counts_saved(place - 1);
+}
+
 /* ---- Reading ---- */
 
 static void fill_row(struct bh_trace_row *const row, const struct entry *const entry,
@@ -242,6 +256,7 @@ static void fill_row(struct bh_trace_row *const row, const struct entry *const e
         .slow = totals->slow,
         .repeated_requests = totals->repeated_requests,
         .repeated_maximum = totals->repeated_maximum,
+        .saved = totals->saved,
         .entry = (unsigned)(entry - entries),
     };
 }

@@ -22,6 +22,7 @@ enum cell {
     CELL_MAXIMUM_US,
     CELL_REPEATED_REQUESTS,
     CELL_REPEATED_MAXIMUM,
+    CELL_SAVED,
     CELL_BUCKETS,
     CELLS = CELL_BUCKETS + BH_TRACE_BUCKETS
 };
@@ -171,6 +172,13 @@ void bh_trace_counts_repeated(const unsigned entry, const unsigned runs, const b
     raise_to(counts, CELL_REPEATED_MAXIMUM, runs);
 }
 
+void bh_trace_counts_saved(const unsigned entry)
+{
+    struct counts *const counts = own_counts(entry);
+    if (counts)
+        add(counts, CELL_SAVED, 1);
+}
+
 /* ---- Reading ---- */
 
 static uint64_t larger(const uint64_t one, const uint64_t two)
@@ -192,6 +200,7 @@ static void add_counts(struct bh_trace_totals *const totals, struct counts *cons
     totals->maximum_us = larger(totals->maximum_us, values[CELL_MAXIMUM_US]);
     totals->repeated_requests += values[CELL_REPEATED_REQUESTS];
     totals->repeated_maximum = larger(totals->repeated_maximum, values[CELL_REPEATED_MAXIMUM]);
+    totals->saved += values[CELL_SAVED];
     for (size_t i = 0; i < BH_TRACE_BUCKETS; i++)
         totals->buckets[i] += values[CELL_BUCKETS + i];
 }

@@ -32,6 +32,7 @@ struct bh_trace_totals {
     uint64_t executed_us, waited_us, maximum_us;
     uint64_t repeated_requests; /* in which it ran too often */
     uint64_t repeated_maximum;  /* runs in one of them */
+    uint64_t saved;             /* runs that a cache made unnecessary */
     uint64_t buckets[BH_TRACE_BUCKETS];
 };
 
@@ -41,6 +42,9 @@ void bh_trace_counts_run(unsigned entry, const struct bh_trace_run *run);
 
 /* A request ran the statement for the `runs`th time; `is_first` past the limit. */
 void bh_trace_counts_repeated(unsigned entry, unsigned runs, bool is_first);
+
+/* A cache has made a run unnecessary. */
+void bh_trace_counts_saved(unsigned entry);
 
 void bh_trace_counts_sum(unsigned entry, struct bh_trace_totals *ret_totals);
 

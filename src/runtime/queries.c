@@ -88,6 +88,7 @@ static void write_row(struct bh_json *const json, const struct bh_trace_row *con
     bh_json_kv_int(json, "slow", (int64_t)row->slow);
     bh_json_kv_int(json, "repeated_requests", (int64_t)row->repeated_requests);
     bh_json_kv_int(json, "repeated_maximum", (int64_t)row->repeated_maximum);
+    bh_json_kv_int(json, "cache_hits", (int64_t)row->saved);
     if (with_durations)
         write_durations(json, row);
     bh_json_object_end(json);

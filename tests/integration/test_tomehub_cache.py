@@ -118,6 +118,16 @@ def test_what_another_process_takes_in_is_seen(
         assert not is_hit(found) and found.json["total_count"] == 4 + number
 
 
+def test_the_statistics_tell_what_was_spared(client: JsonClient, books: list[int]) -> None:
+    for _ in range(4):
+        assert client.get("/api/search", q="heather").status == 200
+        assert client.get(f"/api/content/{books[0] << 20}").status == 200
+    answer = client.get("/api/admin/queries", top=513).json["queries"]
+    spared = {query["name"]: query["cache_hits"] for query in answer}
+    assert spared["chunk_by_id"] == 3
+    assert spared.get("search", spared.get("search_postings")) == 3
+
+
 def test_it_can_be_switched_off(start_tomehub: Callable[..., Server]) -> None:
     server = start_tomehub(CACHE_ENABLED="off")
     with JsonClient(server.port) as client:

@@ -37,8 +37,17 @@ struct bh_trace_row {
     uint64_t slow;                        /* logged as such */
     uint64_t repeated_requests;           /* requests that ran it more than runs_maximum times */
     uint64_t repeated_maximum;            /* runs in the worst of them */
+    uint64_t saved;                       /* runs that a cache made unnecessary */
     unsigned entry;                       /* private */
 };
+
+/* For caches: counts a run of the statement first called `name` that was not needed. Nothing is
+ * counted before it has run. */
+struct bh_trace_saved {
+    const char *name;
+    _Atomic unsigned place; /* private; 0 at first */
+};
+void bh_trace_saved(struct bh_trace_saved *saved);
 
 /* Fills the rows of all that has run. Returns their number. */
 size_t bh_trace_read(struct bh_trace_row ret_rows[BH_TRACE_ROWS_MAX]);

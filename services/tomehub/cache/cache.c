@@ -5,12 +5,25 @@
 
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
+#include "bulkhead/db/trace.h"
 #include "cache/freshness.h"
 
 #define STALE_SHARE 10 /* past its time by a tenth of it, an answer bridges the next one's making */
 
+/* By the kind of an answer: its main statement. */
+static const struct {
+    char kind;
+    const char *sqlite, *postgres;
+} statements[] = {
+    { 'S', "search", "search_postings" },       { 'A', "search", "search_postings" },
+    { 'B', "search_books", "search_postings" }, { 'c', "chunk_by_id", "chunk_by_id" },
+    { 'b', "book_by_id", "book_by_id" },        { 'p', "page_chunks", "page_chunks" },
+    { 'l', "books_count", "books_count" },
+};
+
 struct tome_cache {
     const struct tome_settings *settings;
+    struct bh_trace_saved saved[BH_COUNT_OF(statements)];
     struct bh_cache *values;
     struct tome_freshness *freshness;
 };
@@ -41,6 +54,9 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
                             (long long)settings->cache_max_mb);
     }
     cache->settings = settings;
+    const bool is_sqlite = strcmp(bh_db_backend(db), "sqlite") == 0;
+    for (size_t i = 0; i < BH_COUNT_OF(statements); i++)
+        cache->saved[i].name = is_sqlite ? statements[i].sqlite : statements[i].postgres;
     *ret_cache = cache;
     return 0;
 }
@@ -111,6 +127,14 @@ static uint64_t time_to_live_us(const struct tome_settings *const settings,
     return settings->cache_ttl_default_us;
 }
 
+/* For the statistics of statements. */
+static void count_hit(struct tome_cache *const cache, const struct tome_key *const key)
+{
+    for (size_t i = 0; i < BH_COUNT_OF(statements); i++)
+        if (statements[i].kind == key->data[0])
+            bh_trace_saved(&cache->saved[i]);
+}
+
 static int fetch(struct tome_cache *const cache, const struct tome_question *const question,
                  struct bh_cache_value **const ret_value, bool *const ret_is_hit,
                  struct bh_error *const reterr)
@@ -131,9 +155,12 @@ static int fetch(struct tome_cache *const cache, const struct tome_question *con
     enum bh_cache_outcome outcome = BH_CACHE_LOADED;
     const int result = bh_cache_fetch(cache->values, &what, bh_time_now_us(), ret_value, &outcome,
                                       reterr);
-    if (result == 0)
-        *ret_is_hit = outcome != BH_CACHE_LOADED;
-    return result;
+    if (result != 0)
+        return result;
+    *ret_is_hit = outcome != BH_CACHE_LOADED;
+    if (*ret_is_hit)
+        count_hit(cache, question->key);
+    return 0;
 }
 
 int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *const question,
