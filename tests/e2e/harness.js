@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 /** @typedef {import("playwright-core").Page} Page */
@@ -71,17 +72,18 @@ async function startServer(settings = {}) {
     const directory = await mkdtemp(join(tmpdir(), "tomehub-e2e-"));
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
+    const env = {
+        PATH: process.env["PATH"],
+        HOME: directory,
+        HOST: "127.0.0.1",
+        PORT: String(port),
+        RATE_LIMIT_ENABLED: "off",
+        DATABASE_URL: `sqlite:${join(directory, "library.db")}`,
+        ...settings,
+    };
     const child = spawn(BINARY, ["serve"], {
         cwd: directory,
-        env: {
-            PATH: process.env["PATH"],
-            HOME: directory,
-            HOST: "127.0.0.1",
-            PORT: String(port),
-            RATE_LIMIT_ENABLED: "off",
-            DATABASE_URL: `sqlite:${join(directory, "library.db")}`,
-            ...settings,
-        },
+        env,
         stdio: ["ignore", "pipe", "pipe"],
     });
     let log = "";
@@ -112,7 +114,16 @@ async function startServer(settings = {}) {
         await rm(directory, { recursive: true, force: true });
         throw error;
     }
-    return { url, stop };
+    /**
+     * What a command prints that works on the server's library.
+     *
+     * @param {...string} words
+     */
+    const command = async (...words) => {
+        const done = await promisify(execFile)(BINARY, words, { cwd: directory, env });
+        return done.stdout.trim();
+    };
+    return { url, stop, command };
 }
 
 /**
@@ -195,7 +206,7 @@ export async function startSuite(settings) {
             }
         });
     }
-    return { url: server.url, pageTest };
+    return { url: server.url, command: server.command, pageTest };
 }
 
 /**

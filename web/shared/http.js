@@ -1,5 +1,7 @@
 /** Talking JSON with our own server, and saying clearly what went wrong. */
 
+import { credentials, currentKey, signIn } from "./sign_in.js";
+
 /** An error answer of the API, or a connection that failed (`status` 0). */
 export class ApiError extends Error {
     /**
@@ -50,6 +52,23 @@ export function apiError(status, body) {
 }
 
 /**
+ * Sends a request; who is not known is asked for a key, as often as it takes.
+ *
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+async function send(url, init) {
+    for (;;) {
+        const used = currentKey();
+        const headers = { ...init.headers, ...credentials() };
+        const response = await fetch(url, { ...init, headers });
+        if (response.status !== 401 || !(await signIn(used))) {
+            return response;
+        }
+    }
+}
+
+/**
  * Sends a request and reads its JSON answer (`null` for 204).
  *
  * @param {string} url
@@ -70,7 +89,7 @@ export async function requestJson(url, { method = "GET", body, signal } = {}) {
     let response;
     let text;
     try {
-        response = await fetch(url, init);
+        response = await send(url, init);
         text = await response.text();
     } catch (error) {
         if (signal?.aborted) {
@@ -104,7 +123,7 @@ export async function requestLines(url, { body, signal }, take) {
     const init = { method: "POST", headers, body: JSON.stringify(body), signal };
     let rest = "";
     try {
-        const response = await fetch(url, init);
+        const response = await send(url, init);
         if (!response.ok || !response.body) {
             throw apiError(response.status, await response.text());
         }

@@ -1,6 +1,7 @@
 /** The calls of docs/reference/api.md that the page makes, with the shapes of their answers. */
 
 import { apiError, requestJson, requestLines } from "../shared/http.js";
+import { credentials } from "../shared/sign_in.js";
 
 /** @typedef {"BOOK" | "ARTICLE" | "NOTE" | "HIGHLIGHT"} SourceType */
 /** @typedef {"page" | "list" | "section"} PageKind */
@@ -294,6 +295,9 @@ export function sendFile(file, onprogress, signal) {
         const request = new XMLHttpRequest();
         const fail = () => reject(apiError(request.status, request.responseText));
         request.open("POST", "/api/ingest");
+        for (const [name, value] of Object.entries(credentials())) {
+            request.setRequestHeader(name, value);
+        }
         request.upload.addEventListener("progress", (event) => {
             onprogress(event.lengthComputable ? event.loaded / event.total : 0);
         });
