@@ -70,6 +70,9 @@ static struct bh_route routes[] = {
       .body_maximum = JSON_BYTES_MAX,
       .policy = &search_stream },
 
+    { .method = "GET", .pattern = "/api/concepts", .handler = tome_handle_concepts },
+    { .method = "GET", .pattern = "/api/concepts/{id}", .handler = tome_handle_concept },
+
     { .method = "GET", .pattern = "/api/content/{id}", .handler = tome_handle_content },
     { .method = "POST",
       .pattern = "/api/content/batch",

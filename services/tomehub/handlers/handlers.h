@@ -7,6 +7,7 @@
 bh_handler tome_handle_search_get, tome_handle_search_post;
 bh_handler tome_handle_search_books_get, tome_handle_search_books_post;
 bh_handler tome_handle_search_stream_get, tome_handle_search_stream_post;
+bh_handler tome_handle_concepts, tome_handle_concept;
 bh_handler tome_handle_content, tome_handle_content_batch;
 bh_handler tome_handle_books, tome_handle_book, tome_handle_book_patch, tome_handle_book_delete;
 bh_handler tome_handle_page;

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 #include "bulkhead/base/json.h"
+#include "concepts/key_terms.h"
 #include "extract/chunker.h"
 
 #define BATCH_ARENA_MAX ((size_t)16 * 1024 * 1024)
-#define FACTS_ARENA_MAX ((size_t)256 * 1024)
+#define FACTS_ARENA_MAX ((size_t)512 * 1024)
 #define DETECT_BYTES_MAX 65536u /* what tome_language_detect looks at */
 #define FILE_TAGS_MAX 32
 
@@ -24,6 +25,7 @@ struct tome_batch {
 
 struct tome_assembly {
     struct tome_chunker *chunker;
+    struct tome_key_terms *key_terms;
     enum tome_index_form form;
     struct tome_analyzer *analyzer; /* borrowed */
     struct bh_arena *arena;         /* of the facts */
@@ -128,6 +130,8 @@ static int add_chunk(struct tome_assembly *const assembly, struct tome_batch *co
     batch->index_chunks[batch->chunk_count] =
         (struct tome_index_chunk){ .id = id, .heading = chapter, .content = content };
     batch->chunk_count++;
+    tome_key_terms_add(assembly->key_terms, (struct bh_str){ content.data + chunk->overlap,
+                                                             content.size - chunk->overlap });
     assembly->facts.chunk_count++;
     assembly->facts.word_count += chunk->word_count;
     return 0;
@@ -210,6 +214,18 @@ static int analyse(struct tome_assembly *const assembly, struct tome_batch *cons
                               batch->index_chunks, batch->chunk_count, &batch->index, reterr);
 }
 
+/* All has been read: the rows of the key terms. */
+static int find_concepts(struct tome_assembly *const assembly, struct bh_error *const reterr)
+{
+    struct tome_key_result found;
+    int result = tome_key_terms_result(assembly->key_terms, assembly->analyzer, assembly->language,
+                                       assembly->arena, &found);
+    if (result == 0)
+        result = tome_concepts_rows(&found, assembly->owner_id, assembly->book_id, assembly->arena,
+                                    &assembly->facts.concepts);
+    return result == 0 ? 0 : bh_error_set(reterr, result, "no memory for the key terms");
+}
+
 /* ---- Assembly ---- */
 
 int tome_assembly_create(const enum tome_index_form form, struct tome_analyzer *const analyzer,
@@ -230,6 +246,8 @@ int tome_assembly_create(const enum tome_index_form form, struct tome_analyzer *
     if (result == 0)
         result = tome_chunker_create(&assembly->chunker);
     if (result == 0)
+        result = tome_key_terms_create(&assembly->key_terms);
+    if (result == 0)
         result = copy(assembly->arena, language, &assembly->given_language);
     if (result != 0) {
         tome_assembly_destroy(assembly);
@@ -244,6 +262,7 @@ void tome_assembly_destroy(struct tome_assembly *const assembly)
     if (assembly == NULL)
         return;
     tome_chunker_destroy(assembly->chunker);
+    tome_key_terms_destroy(assembly->key_terms);
     bh_buf_fini(&assembly->chapter);
     bh_arena_destroy(assembly->arena);
     free(assembly);
@@ -349,7 +368,8 @@ int tome_assembly_fill(struct tome_assembly *const assembly, struct tome_batch *
             return result;
         if (batch_is_full(batch) || assembly->ended) {
             *ret_ended = !batch_is_full(batch);
-            return analyse(assembly, batch, reterr);
+            result = analyse(assembly, batch, reterr);
+            return result == 0 && *ret_ended ? find_concepts(assembly, reterr) : result;
         }
         struct tome_frame frame;
         const int found = next(argument, &frame, reterr);

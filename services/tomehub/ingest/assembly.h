@@ -39,7 +39,8 @@ struct tome_assembly_facts {
     struct bh_str language; /* known from the first batch on: as given, as in the file, or found */
     int64_t page_count;     /* highest page number */
     int64_t chunk_count, word_count;
-    int64_t percent; /* as the extractor reckons */
+    int64_t percent;                   /* as the extractor reckons */
+    struct tome_concept_rows concepts; /* once all has been read */
 };
 
 /* `analyzer` is borrowed. `language`: as the client gave it, or empty; copied. */

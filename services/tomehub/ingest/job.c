@@ -39,7 +39,8 @@ static struct tome_intake_finish finish_of(const struct tome_claim *const claim,
                                         .page_kind = facts->page_kind,
                                         .page_count = facts->page_count,
                                         .chunk_count = facts->chunk_count,
-                                        .word_count = facts->word_count };
+                                        .word_count = facts->word_count,
+                                        .concepts = facts->concepts };
 }
 
 static void show_progress(struct tome_ingest_worker *const worker,

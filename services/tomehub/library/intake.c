@@ -133,6 +133,16 @@ static int index_book(struct bh_db_transaction *const transaction,
                                              title, author, reterr);
 }
 
+static int write_concepts(struct bh_db_transaction *const transaction,
+                          const struct tome_concept_rows *const rows, struct bh_error *const reterr)
+{
+    const int result = insert_many(transaction, &TOME_SQL_CONCEPT_INSERT, rows->concepts,
+                                   TOME_CONCEPT_COLUMNS, rows->concept_count, reterr);
+    return result != 0 ? result
+                       : insert_many(transaction, &TOME_SQL_RELATION_INSERT, rows->relations,
+                                     TOME_RELATION_COLUMNS, rows->relation_count, reterr);
+}
+
 static int finish_job(struct bh_db_transaction *const transaction,
                       struct tome_analyzer *const analyzer, const struct tome_claim *const claim,
                       const struct tome_intake_finish *const finish, struct bh_arena *const arena,
@@ -152,6 +162,8 @@ static int finish_job(struct bh_db_transaction *const transaction,
         bh_db_int(bh_time_wall_us()),  bh_db_int(claim->attempt)
     };
     result = index_book(transaction, analyzer, claim, title, author, arena, reterr);
+    if (result == 0)
+        result = write_concepts(transaction, &finish->concepts, reterr);
     if (result == 0)
         result = bh_db_transaction_query(transaction, &TOME_SQL_GENERATION_BUMP, owner, 1, NULL,
                                          NULL, reterr);
@@ -270,10 +282,11 @@ int tome_purge_chunks(struct bh_db *const db, const struct tome_purge_book *cons
 int tome_purge_rest(struct bh_db *const db, const struct tome_purge_book *const book,
                     const bool with_book, struct bh_error *const reterr)
 {
-    const struct bh_statement *const statements[] = { &TOME_SQL_CHAPTERS_DELETE,
-                                                      &TOME_SQL_PAGE_LABELS_DELETE,
-                                                      &TOME_SQL_BOOK_DELETE };
-    const size_t count = with_book ? 3 : 2;
+    const struct bh_statement *const statements[] = {
+        &TOME_SQL_CHAPTERS_DELETE, &TOME_SQL_PAGE_LABELS_DELETE, &TOME_SQL_CONCEPTS_DELETE,
+        &TOME_SQL_RELATIONS_DELETE, &TOME_SQL_BOOK_DELETE
+    };
+    const size_t count = with_book ? 5 : 4;
     const struct bh_db_value parameters[] = { bh_db_int(book->id) };
     struct bh_db_transaction *transaction = NULL;
     int result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "bulkhead/db/db.h"
+#include "concepts/concepts.h"
 #include "library/jobs.h"
 
 #define TOME_CHUNK_COLUMNS 11
@@ -31,6 +32,7 @@ struct tome_intake_finish {
     struct bh_str title_default; /* where neither client nor file has a title */
     struct bh_str page_kind;
     int64_t page_count, chunk_count, word_count;
+    struct tome_concept_rows concepts;
 };
 
 /* One batch for one job's book. Everything is borrowed until the write returns. */

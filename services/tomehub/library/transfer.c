@@ -139,7 +139,9 @@ static int transfer_parts(const struct transfer *const transfer, const int64_t b
     const struct {
         const struct bh_statement *read, *put;
     } parts[] = { { &TOME_SQL_TRANSFER_CHAPTERS, &TOME_SQL_CHAPTER_INSERT },
-                  { &TOME_SQL_TRANSFER_LABELS, &TOME_SQL_PAGE_LABEL_INSERT } };
+                  { &TOME_SQL_TRANSFER_LABELS, &TOME_SQL_PAGE_LABEL_INSERT },
+                  { &TOME_SQL_TRANSFER_CONCEPTS, &TOME_SQL_CONCEPT_INSERT },
+                  { &TOME_SQL_TRANSFER_RELATIONS, &TOME_SQL_RELATION_INSERT } };
     const struct bh_db_value book = bh_db_int(book_id);
     int result = 0;
     for (size_t i = 0; i < BH_COUNT_OF(parts) && result == 0; i++) {

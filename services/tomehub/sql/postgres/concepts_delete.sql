@@ -1,0 +1,2 @@
+-- $1 book.
+DELETE FROM concepts WHERE book_id = $1;
