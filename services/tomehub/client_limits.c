@@ -62,5 +62,6 @@ int tome_client_limits_create(const struct tome_settings *const settings,
     if (result)
         return result;
     parsed.options.redis = redis;
+    parsed.options.redis_wait_us = settings->rate_limit_redis_wait_us;
     return bh_rate_limits_create(&parsed.options, ret_limits, reterr);
 }

@@ -10,11 +10,13 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/loop.h"
 #include "runtime/client_address.h"
+#include "runtime/rate_store.h"
 
 #define BH_METRICS_FILE "runtime/rate_limit_metrics.def"
 #include "bulkhead/base/metrics_define.h"
 
 #define ENTRIES 65536
+#define REDIS_WAIT_US (5 * BH_MS_US)
 #define LIMITS_MAX (1 + BH_RATE_LIMIT_GROUPS_MAX)
 #define NAME_MAX_BYTES 24
 #define POLICY_SIZE 160 /* two items of 24 bytes of name and two numbers */
@@ -23,6 +25,7 @@
 #define COST 1
 
 enum outcome { ALLOWED, LIMITED, DRY_RUN, OUTCOMES };
+enum store_error { STORE_TIMED_OUT, STORE_UNAVAILABLE, STORE_ERROR, STORE_ERRORS };
 
 struct limit {
     const char *name;
@@ -38,6 +41,8 @@ struct bh_rate_limits {
     bool is_dry_run;
     struct bh_networks trusted;
     enum bh_forwarded forwarded;
+    struct bh_rate_store *store; /* NULL: no limits are shared */
+    bh_metric store_errors[STORE_ERRORS], fallbacks;
 };
 
 /* What the limits said of one request: the global one, and that of its group if it has one. */
@@ -112,6 +117,21 @@ int bh_rate_limits_check(const struct bh_rate_limits_options *const options,
     return parse_proxies(options, &networks, reterr);
 }
 
+static int add_store(struct bh_rate_limits *const limits,
+                     const struct bh_rate_limits_options *const options,
+                     struct bh_error *const reterr)
+{
+    const uint64_t wait_us = options->redis_wait_us ? options->redis_wait_us : REDIS_WAIT_US;
+    static const char *const reasons[STORE_ERRORS] = { "timeout", "unavailable", "error" };
+    for (int i = 0; i < STORE_ERRORS; i++)
+        limits->store_errors[i] = bh_metrics_child(&metric_families[METRIC_store_errors],
+                                                   &reasons[i], 1);
+    limits->fallbacks = bh_metrics_child(&metric_families[METRIC_fallbacks], NULL, 0);
+    if (options->redis && bh_rate_store_create(options->redis, wait_us, &limits->store) != 0)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for the shared rate limits");
+    return 0;
+}
+
 int bh_rate_limits_create(const struct bh_rate_limits_options *const options,
                           struct bh_rate_limits **const ret_limits, struct bh_error *const reterr)
 {
@@ -128,6 +148,8 @@ int bh_rate_limits_create(const struct bh_rate_limits_options *const options,
     for (size_t i = 0; result == 0 && i < options->group_count; i++)
         result = add_limit(limits, options->groups[i].name, &options->groups[i].quota, entries,
                            reterr);
+    if (result == 0)
+        result = add_store(limits, options, reterr);
     if (result) {
         bh_rate_limits_destroy(limits);
         return result;
@@ -144,6 +166,7 @@ void bh_rate_limits_destroy(struct bh_rate_limits *const limits)
     bh_metrics_gauge_callback(&metric_families[METRIC_entries], NULL, NULL);
     for (unsigned i = 0; i < limits->count; i++)
         bh_limiter_destroy(limits->limits[i].limiter);
+    bh_rate_store_destroy(limits->store);
     free(limits);
 }
 
@@ -208,6 +231,41 @@ static void decide_here(struct decision *const decision, const struct bh_str key
         decision->verdicts[1] = bh_limiter_check(group, key, COST, now_us);
     else
         decision->verdicts[1] = bh_limiter_peek(group, key, 0, now_us);
+}
+
+static void count_store_error(const struct bh_rate_limits *const limits, const int result)
+{
+    bh_metrics_add(limits->fallbacks, 1);
+    if (result == BH_EBUSY || result == BH_ECANCELED) /* not asked, or not its fault */
+        return;
+    const enum store_error error = result == BH_ETIMEDOUT      ? STORE_TIMED_OUT
+                                   : result == BH_EUNAVAILABLE ? STORE_UNAVAILABLE
+                                                               : STORE_ERROR;
+    bh_metrics_add(limits->store_errors[error], 1);
+}
+
+/* What is taken there is taken here too, so that this table knows what its clients have had when it
+ * has to serve alone. False: the store did not say. */
+static bool decide_there(const struct bh_rate_limits *const limits, struct decision *const decision,
+                         const struct bh_str key)
+{
+    struct bh_rate_store_limit asked[BH_RATE_STORE_LIMITS_MAX];
+    for (unsigned i = 0; i < decision->count; i++)
+        asked[i] = (struct bh_rate_store_limit){
+            .name = decision->limits[i]->name,
+            .quota = bh_limiter_quota_of(decision->limits[i]->limiter),
+        };
+    const int result = bh_rate_store_take(limits->store, key, asked, decision->count, NULL);
+    if (result) {
+        count_store_error(limits, result);
+        return false;
+    }
+    for (unsigned i = 0; i < decision->count; i++)
+        decision->verdicts[i] = asked[i].verdict;
+    const uint64_t now_us = bh_loop_now_us(bh_loop_current());
+    for (unsigned i = 0; i < decision->count && is_allowed(decision); i++)
+        bh_limiter_check(decision->limits[i]->limiter, key, COST, now_us);
+    return true;
 }
 
 static void count(const struct bh_rate_limits *const limits, const struct decision *const decision)
@@ -336,7 +394,8 @@ bool bh_rate_limits_pass(struct bh_rate_limits *const limits, struct bh_request 
         bh_assert(decision.limits[1]);
         decision.count = 2;
     }
-    decide_here(&decision, key);
+    if (!limits->store || !decide_there(limits, &decision, key))
+        decide_here(&decision, key);
     count(limits, &decision);
     add_fields(request, &decision);
     if (is_allowed(&decision) || limits->is_dry_run)

@@ -35,6 +35,7 @@ struct bh_rate_limits_options {
     const char *trusted_proxies; /* "10.0.0.0/8, 127.0.0.1"; "": none */
     bool uses_forwarded;         /* those proxies write Forwarded, not X-Forwarded-For */
     struct bh_redis *redis;      /* borrowed; NULL: none */
+    uint64_t redis_wait_us;      /* after which the own table decides; 0: 5 ms */
 };
 
 /* BH_EINVAL: the proxies (the message names TRUSTED_PROXIES). */
