@@ -378,7 +378,7 @@ const struct bh_setting tome_settings_table[] = {
       FIELD(admission_queue) },
     { .name = "ADMISSION_WAIT",
       .type = BH_SETTING_DURATION,
-      .default_value = "4s",
+      .default_value = "3s",
       .minimum = 1000,
       .maximum = SECONDS(3600),
       .unit = "s",

@@ -73,10 +73,8 @@ static void flush_later(struct bh_request *const request)
     bh_http_flush_soon(http);
 }
 
-/* Until at most `most` bytes wait. */
-static int wait_for_client(struct bh_request *const request, const size_t most)
+static int park_until_taken(struct bh_connection *const connection, const size_t most)
 {
-    struct bh_connection *const connection = request->connection;
     while (bh_transport_waiting(&connection->transport) > most) {
         connection->is_writer_waiting = true;
         const int result = bh_fiber_park();
@@ -87,6 +85,20 @@ static int wait_for_client(struct bh_request *const request, const size_t most)
             return BH_ECANCELED;
     }
     return 0;
+}
+
+/* Until at most `most` bytes wait. The write-progress time-out bounds it; the request's deadline is
+ * for its own work, and later by this wait. */
+static int wait_for_client(struct bh_request *const request, const size_t most)
+{
+    if (bh_transport_waiting(&request->connection->transport) <= most)
+        return 0;
+    const uint64_t deadline_us = bh_fiber_deadline(), begun_us = bh_time_now_us();
+    bh_fiber_set_deadline(BH_NEVER_US);
+    const int result = park_until_taken(request->connection, most);
+    if (deadline_us != BH_NEVER_US)
+        bh_fiber_set_deadline(deadline_us + (bh_time_now_us() - begun_us));
+    return result;
 }
 
 int bh_stream_begin(struct bh_request *const request, const int status,
@@ -102,7 +114,6 @@ int bh_stream_begin(struct bh_request *const request, const int status,
     }
     request->answer.state = BH_ANSWER_STREAMING;
     bh_buf_init(&request->answer.stream, GATHERED_MAX);
-    bh_fiber_set_deadline(BH_NEVER_US); /* from here on the write-progress time-out holds */
     const struct bh_str head = bh_buf_peek(&request->http->head);
     request->answer.sent = head.size;
     return bh_connection_send(request->connection, &head, 1, BH_TRANSPORT_COPY, NULL);

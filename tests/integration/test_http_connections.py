@@ -129,6 +129,32 @@ def test_a_slow_reader_that_reads_on_is_served(start_http: Callable[..., Server]
             got += more
 
 
+def test_a_stream_has_its_request_s_deadline(start_http: Callable[..., Server]) -> None:
+    server = start_http(REQUEST_TIMEOUT=300)
+    with RawHttp(server.port).connect(timeout=20) as connection:
+        connection.send(get("/events?ms=60000"))
+        with pytest.raises((ConnectionError, ValueError)):
+            connection.read_answer()
+
+
+def test_a_slow_reader_does_not_use_up_its_stream_s_time(start_http: Callable[..., Server]) -> None:
+    server = start_http(REQUEST_TIMEOUT=500)
+    size = 16 * MEGABYTE
+    with RawHttp(server.port).connect() as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.send(get(f"/stream?bytes={size}&piece=100000"))
+        start = time.monotonic()
+        got = connection.socket.recv(100000).count(b"x")
+        while time.monotonic() - start < 1.5:
+            got += connection.socket.recv(100000).count(b"x")
+            time.sleep(0.05)
+        assert got < size, "too fast to tell anything"
+        while got < size:
+            more = connection.read_some()
+            assert more, "closed in mid-answer"
+            got += more.count(b"x")
+
+
 # ---- Leaving clients ----
 
 

@@ -1,0 +1,160 @@
+"""Open-loop load: searches at 1, 2 and 10 times what the server can do, contents at 1 and 2.
+
+The peak is what a closed loop gets (wrk, 16 connections). Then `open_load` sends at a constant
+rate, whether or not answers come; beside it, at 50 requests a second, another one asks for
+`/api/health/live`. Goodput is 200s within five seconds; the caches are off. Load and server share
+the machine's cores, and somebody else may want them too: beside goodput stands how many answers a
+second of the server's processor time gave.
+
+To read and refuse a request takes some 10 µs, most of it in the kernel. A server does 80% of its
+best at ten times the load if its requests take 46 times as long or longer: searches do. Contents
+take 26 µs; at twice the load a third of the time is left for them, and ten times is more than this
+machine can send.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus import COMMON
+from harness import Bench, Row, Table, at_least, at_most, processes_of_session
+from library import books, ingest
+from load import allow_files, wrk_requests
+from support.server import Server
+
+BOOKS = 60
+GOODPUT_MINIMUM = 0.8
+HEALTH_P99_MS = 50
+HEALTH_RATE = 50
+DEADLINE_MS = 5000
+CONNECTIONS = 8000
+SWITCHES = ("CACHE_ENABLED", "RATE_LIMIT_ENABLED")
+SECONDS = 6
+ROUNDS = 1
+
+
+@dataclass(frozen=True)
+class Load:
+    """What open_load printed; latencies of 200s in ms."""
+
+    goodput: float
+    sent: int
+    refused: int
+    refused_without_retry: int
+    late: int
+    other: int
+    broken: int
+    unsent: int
+    p50: float
+    p95: float
+    p99: float
+
+
+def run(bench: Bench) -> list[Row]:
+    allow_files(2 * CONNECTIONS)
+    database = small_library(bench)
+    contents = [f"/api/content/{number}" for number in chunk_ids(database)]
+    pairs = [f"/api/search?q={a}+{b}" for a in COMMON[:12] for b in COMMON[12:24]]
+    rows = []
+    for name, paths, factors in (("search", pairs, (1, 2, 10)), ("content", contents, (1, 2))):
+        server = bench.server(database.parent, **switched_off(bench))
+        try:
+            rows += overload(bench, server, name, paths, factors)
+            server.finish()
+        finally:
+            server.kill()
+    return rows
+
+
+def switched_off(bench: Bench) -> dict[str, str]:
+    """What would answer, or refuse, before the work that is measured."""
+    known = subprocess.run(
+        [str(bench.tomehub), "config", "--example"], capture_output=True, text=True, check=True
+    ).stdout
+    return {name: "off" for name in SWITCHES if f"{name}=" in known}
+
+
+def small_library(bench: Bench) -> Path:
+    folder = bench.work / "overload"
+    folder.mkdir(parents=True, exist_ok=True)
+    database = folder / "library.db"
+    if not database.exists():
+        ingest(bench, database, books(bench, 1, BOOKS))
+    return database
+
+
+def chunk_ids(database: Path) -> list[int]:
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT id FROM chunks ORDER BY id % 97, id LIMIT 200")
+        return [int(row[0]) for row in rows]
+
+
+def open_load(
+    bench: Bench, port: int, rate: float, paths: Path, connections: int = CONNECTIONS
+) -> subprocess.Popen[str]:
+    command = [str(bench.limit("open_load")), str(port), f"{max(rate, 1):.0f}", str(bench.seconds)]
+    command += [str(DEADLINE_MS), str(connections), str(paths)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def result(process: subprocess.Popen[str]) -> Load:
+    output = process.communicate()[0]
+    assert process.returncode == 0, process.returncode
+    return Load(**json.loads(output))
+
+
+def processor_seconds(pid: int) -> float:
+    """What the processes of the server's session have used so far."""
+    ticks = 0
+    for process in processes_of_session(pid):
+        stat = Path("/proc") / process.split()[0] / "stat"
+        fields = stat.read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def overload(
+    bench: Bench, server: Server, name: str, paths: list[str], factors: tuple[int, ...]
+) -> list[Row]:
+    file, health = bench.work / f"overload-{name}", bench.work / "overload-health"
+    file.write_text("\n".join(paths) + "\n")
+    health.write_text("/api/health/live\n")
+    requests = bench.work / f"overload-{name}.requests"
+    requests.write_text("".join(f"GET {path}\n" for path in paths))
+    peak = wrk_requests(server.port, requests, 16, bench.seconds).rate
+    bench.say(f"{name}: {peak:.0f} a second at most")
+    found: dict[int, tuple[Load, Load]] = {}
+    lines = []
+    for factor in factors:
+        used = processor_seconds(server.pid)
+        probing = open_load(bench, server.port, HEALTH_RATE, health, 200)
+        load = result(open_load(bench, server.port, factor * peak, file))
+        probe = result(probing)
+        used = processor_seconds(server.pid) - used
+        found[factor] = load, probe
+        failed = load.late + load.other + load.broken + load.unsent
+        per_second = (load.sent - load.refused - failed) / used
+        figures = [load.goodput, per_second, load.sent, load.refused, failed, load.p50, load.p99]
+        lines.append([f"{factor} ×", *(f"{figure:.0f}" for figure in figures), f"{probe.p99:.1f}"])
+        bench.say(f"{factor} times: {load}; health {probe}")
+    head = ["load", "goodput/s", "answers a processor second", "sent", "503", "failed otherwise"]
+    head += ["p50 ms", "p99 ms", "health p99 ms"]
+    bench.tables.append(Table(f"{name}: {peak:.0f} a second in a closed loop", head, lines))
+    silent = sum(load.refused_without_retry for load, _ in found.values())
+    probes = [probe for _, probe in found.values()]
+    unanswered = sum(p.refused + p.late + p.other + p.broken + p.unsent for p in probes)
+    rows = [
+        at_most(f"{name}, health p99 throughout", max(p.p99 for p in probes), "ms", HEALTH_P99_MS),
+        at_most(f"{name}, health not answered", unanswered, "", 0),
+        at_most(f"{name}, refusals without Retry-After", silent, "", 0),
+    ]
+    if 10 in found:
+        best = max(load.goodput for load, _ in found.values())
+        share = found[10][0].goodput / best
+        rows.insert(0, at_least(f"{name}, goodput at 10 × / best", share, "", GOODPUT_MINIMUM))
+    return rows
