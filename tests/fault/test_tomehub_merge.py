@@ -4,6 +4,7 @@ between, and what is removed afterwards is gone."""
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from support.database import PostgresDatabase
 from support.http import JsonClient
 from support.ingest import wait_until
+from support.postgres import program
 from support.process import run_command
 from support.server import Server
 
@@ -188,3 +190,33 @@ def test_killed_while_merging(start_tomehub: Callable[..., Server], library: Mer
         time.sleep(dice.random() * 0.3)
     wait_until(library.is_merged)
     assert library.content() == content
+
+
+def test_a_book_in_the_making_is_waited_for(
+    start_tomehub: Callable[..., Server], library: MergedLibrary
+) -> None:
+    """Its id is lower than those of books that are there, and nobody sees it yet."""
+    server = start_tomehub()
+    library.allow()
+    other = subprocess.Popen(
+        [program("psql"), "-XAtq", library.database.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdin and other.stdout
+    other.stdin.write(
+        f"SET search_path TO {library.schema}; BEGIN; INSERT INTO books (owner_id, state, title,"
+        " source_type, content_hash, created_at, updated_at)"
+        " VALUES (1, 'loading', '', 'NOTE', '', 0, 0) RETURNING id;\n"
+    )
+    other.stdin.flush()
+    assert other.stdout.readline() == "1\n"
+    with JsonClient(server.port) as client:
+        take_in(client, range(2 * AT_ONCE))
+        for book in (2, 3):  # the second purge is begun when what followed the first has ended
+            client.delete(f"/api/books/{book}")
+            wait_until(library.is_purged)
+    assert library.sql("SELECT first_book, last_book IS NULL FROM index_merging") == "1|t"
+    other.communicate("ROLLBACK;\n")
+    wait_until(library.is_merged)

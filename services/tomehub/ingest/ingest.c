@@ -377,23 +377,23 @@ static bool is_idle(struct tome_ingest *const ingest)
     return is_idle && !atomic_load(&ingest->stopping);
 }
 
-/* Merges rows of the index while there is nothing else to do, half of the time at most. `seen`: of
- * purge_wanted. */
+/* Merges rows of the index while there is nothing else to do, half of the time at most; one step
+ * in any case, so that a server that is always busy gets on, too. `seen`: of purge_wanted. */
 static void merge_index(struct tome_ingest *const ingest, const uint64_t seen)
 {
     struct bh_error error;
-    for (bool more = true; more && is_idle(ingest);) {
+    bool more = !atomic_load(&ingest->stopping);
+    while (more) {
         const uint64_t begun_us = bh_time_now_us();
         const int result = tome_index_merge(ingest->options.db, &more, &error);
         if (result != 0) {
-            if (result != BH_EUNAVAILABLE && result != BH_ECANCELED) /* else: others write */
+            if (result != BH_ECANCELED)
                 bh_log_warning("ingest", "merging the index failed (%s), trying again in %.0f s",
                                error.message, (double)HOUSEKEEPING_US / 1e6);
             return;
         }
-        if (more && (tome_event_count(&ingest->purge_wanted) != seen ||
-                     tome_ingest_pause(ingest, bh_time_now_us() - begun_us) != 0))
-            return;
+        more = more && tome_event_count(&ingest->purge_wanted) == seen && is_idle(ingest) &&
+               tome_ingest_pause(ingest, bh_time_now_us() - begun_us) == 0;
     }
 }
 

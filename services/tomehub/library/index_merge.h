@@ -11,8 +11,8 @@
 
 #include "bulkhead/db/db.h"
 
-/* One step, if there is one to do. `*ret_more`: call again. BH_EUNAVAILABLE: writers were in the
- * way; try later. Fiber, or a thread without a loop. */
+/* One step, if there is one to do. `*ret_more`: call again; not so, too, when writers were in the
+ * way or another process is at it. Fiber, or a thread without a loop. */
 int tome_index_merge(struct bh_db *db, bool *ret_more, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* All steps there are, after many books have come at once. Who fails leaves the rest to servers. */
