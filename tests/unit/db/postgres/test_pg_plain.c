@@ -34,21 +34,21 @@ static bool is_full_at_first; /* after each piece of a COPY, when it is asked fo
 static bool is_told_full;
 static unsigned times_full;
 
-int PQputCopyData(PGconn *const connection, const char *const data, const int size)
+int PQputCopyData(PGconn *const conn, const char *const buffer, const int nbytes)
 {
     static int (*real)(PGconn *, const char *, int);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "PQputCopyData");
     is_told_full = is_full_at_first;
-    return real(connection, data, size);
+    return real(conn, buffer, nbytes);
 }
 
-int PQflush(PGconn *const connection)
+int PQflush(PGconn *const conn)
 {
     static int (*real)(PGconn *);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "PQflush");
-    const int left = real(connection);
+    const int left = real(conn);
     if (!is_told_full || left < 0)
         return left;
     is_told_full = false;
