@@ -50,8 +50,9 @@ def test_clock_jumps(
         assert abs(off_s - hours * HOURS) < 60, "the jump has not arrived"
     last = load.finish()
     assert load.failed() == 0, load.errors
-    # The pools may have grown to their sizes meanwhile; nothing was made anew.
-    assert last["connected"] - before["connected"] <= load.most_connections - before["connections"]
+    # The pools may have grown meanwhile and the loops have given each other a few; four times all
+    # would be many more.
+    assert last["connected"] - before["connected"] <= load.most_connections
 
 
 def test_latency(proxy: TcpProxy, load_url: str, start_load: Callable[..., Load]) -> None:
