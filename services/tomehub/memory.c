@@ -1,9 +1,58 @@
 #include "memory.h"
 
 #include "bulkhead/db/sqlite.h"
+#include "bulkhead/overload/admission.h"
 #include "bulkhead/overload/stream_gate.h"
+#include "cache/cache.h"
 
 #define SQLITE_REPEAT_US (30 * BH_SECOND_US)
+#define CACHE_CRITICAL_DIVISOR 16
+#define ADMISSION_PERCENT 50
+
+static void set_cache(const struct tome_service *const service, const size_t divisor)
+{
+    struct bh_cache *const cache = tome_cache_peek(service->cache);
+    if (cache)
+        bh_cache_set_maximum_bytes(cache,
+                                   ((size_t)service->settings->cache_max_mb << 20) / divisor);
+}
+
+static bool halve_cache(void *const argument)
+{
+    set_cache(argument, 2);
+    return true;
+}
+
+static void restore_cache(void *const argument)
+{
+    set_cache(argument, 1);
+}
+
+static bool empty_cache(void *const argument)
+{
+    set_cache(argument, CACHE_CRITICAL_DIVISOR);
+    return true;
+}
+
+static void refill_cache(void *const argument)
+{
+    set_cache(argument, 2);
+}
+
+static bool lower_limits(void *const argument)
+{
+    const struct tome_service *const service = argument;
+    if (service->admission)
+        bh_admission_scale(service->admission, ADMISSION_PERCENT);
+    return true;
+}
+
+static void raise_limits(void *const argument)
+{
+    const struct tome_service *const service = argument;
+    if (service->admission)
+        bh_admission_scale(service->admission, 100);
+}
 
 /* Half as many streams at a time; those under way go on. */
 static bool halve_streams(void *const argument)
@@ -44,6 +93,14 @@ static void release_ingest(void *const argument)
 static void add_steps(struct tome_service *const service, struct bh_memory *const memory)
 {
     const struct bh_memory_action steps[] = {
+        { .name = "cache",
+          .level = BH_MEMORY_WARNING,
+          .apply = halve_cache,
+          .undo = restore_cache },
+        { .name = "limits",
+          .level = BH_MEMORY_WARNING,
+          .apply = lower_limits,
+          .undo = raise_limits },
         { .name = "streams",
           .level = BH_MEMORY_WARNING,
           .apply = halve_streams,
@@ -52,6 +109,10 @@ static void add_steps(struct tome_service *const service, struct bh_memory *cons
           .level = BH_MEMORY_WARNING,
           .repeat_us = SQLITE_REPEAT_US,
           .apply = shrink_sqlite },
+        { .name = "rest of the cache",
+          .level = BH_MEMORY_CRITICAL,
+          .apply = empty_cache,
+          .undo = refill_cache },
         { .name = "ingest",
           .level = BH_MEMORY_CRITICAL,
           .apply = hold_ingest,

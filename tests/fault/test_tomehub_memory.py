@@ -16,6 +16,8 @@ from support.ingest import finished, text_of, wait_until
 from support.server import Server, ServerOptions, free_port
 
 MIB = 1 << 20
+STEPS = ["cache", "limits", "streams", "sqlite", "heap"]  # at warning
+STEPS += ["rest of the cache", "ingest", "heavy work"]  # at critical
 SOON = {"MEMORY_CHECK_INTERVAL": "50ms"}
 
 
@@ -68,7 +70,7 @@ def test_wrong_thresholds_stop_the_start(
 def test_heavy_work_is_refused_and_the_rest_served(start_tomehub: Callable[..., Server]) -> None:
     server = start_tomehub(MEMORY_LIMIT_MB=1, **SOON)  # it has more than that already
     server.wait_log("heavy work: done")
-    assert steps(server)[:5] == ["streams", "sqlite", "heap", "ingest", "heavy work"]
+    assert steps(server)[: len(STEPS)] == STEPS
     with JsonClient(server.port) as client:
         for answer in (
             client.get("/api/export"),
@@ -201,8 +203,7 @@ def test_the_ladder_in_a_cgroup(server: Server, cgroup: MemoryCgroup) -> None:
     server.wait_log(r"Started worker \d+ \(memory is critical\)")
     replaced = server.wait_log(r"Worker (\d+) has replaced (\d+)")
     assert int(replaced.group(2)) in first
-    expected = ["streams", "sqlite", "heap", "ingest", "heavy work"]
-    assert steps(server)[: len(expected)] == expected
+    assert steps(server)[: len(STEPS)] == STEPS
     readers.close()
     wait_until(lambda: len(server.workers()) == 1)
     wait_until(lambda: health(server) == "ok", 60)
