@@ -143,13 +143,13 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     if (result == 0)
         result = tome_provider_create(settings, &service.provider, reterr);
     if (result == 0)
-        result = tome_cache_create(settings, service.db, &service.cache, reterr);
+        result = tome_open_redis(settings, &service.redis, reterr);
+    if (result == 0)
+        result = tome_cache_create(settings, service.db, service.redis, &service.cache, reterr);
     if (result == 0)
         result = tome_serve_create_ingest(settings, service.db, &service.ingest, reterr);
     if (result == 0 && bh_health_create(&service.health) != 0)
         result = bh_error_set(reterr, BH_ENOMEM, "no memory for the health registry");
-    if (result == 0)
-        result = tome_open_redis(settings, &service.redis, reterr);
     if (result == 0)
         result = create_guard(&service, reterr);
     if (result == 0)

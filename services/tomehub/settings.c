@@ -490,7 +490,7 @@ const struct bh_setting tome_settings_table[] = {
     { .name = "REDIS_URL",
       .type = BH_SETTING_URL,
       .default_value = "",
-      .help = "Redis or Valkey that several servers share their limits by: "
+      .help = "Redis or Valkey that several servers share limits and answers by: "
               "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].",
       FIELD(redis_url) },
 

@@ -7,6 +7,7 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/db/trace.h"
 #include "cache/freshness.h"
+#include "cache/second_level.h"
 
 #define STALE_SHARE 10 /* past its time by a tenth of it, an answer bridges the next one's making */
 
@@ -26,12 +27,14 @@ struct tome_cache {
     struct bh_trace_saved saved[BH_COUNT_OF(statements)];
     struct bh_cache *values;
     struct tome_freshness *freshness;
+    struct bh_redis *redis; /* NULL: none */
 };
 
 /* ---- Life ---- */
 
 int tome_cache_create(const struct tome_settings *const settings, struct bh_db *const db,
-                      struct tome_cache **const ret_cache, struct bh_error *const reterr)
+                      struct bh_redis *const redis, struct tome_cache **const ret_cache,
+                      struct bh_error *const reterr)
 {
     *ret_cache = NULL;
     if (!settings->cache_enabled)
@@ -54,6 +57,7 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
                             (long long)settings->cache_max_mb);
     }
     cache->settings = settings;
+    cache->redis = redis;
     const bool is_sqlite = strcmp(bh_db_backend(db), "sqlite") == 0;
     for (size_t i = 0; i < BH_COUNT_OF(statements); i++)
         cache->saved[i].name = is_sqlite ? statements[i].sqlite : statements[i].postgres;
@@ -127,6 +131,31 @@ static uint64_t time_to_live_us(const struct tome_settings *const settings,
     return settings->cache_ttl_default_us;
 }
 
+/* A load that asks the other servers' answers first. */
+struct shared_load {
+    struct tome_cache *cache;
+    const struct tome_question *question;
+    struct tome_library_state state; /* the answer is of this one or a later one */
+    bool was_kept;
+};
+
+static int load_shared(void *const argument, struct bh_cache_value **const ret_value,
+                       struct bh_error *const reterr)
+{
+    struct shared_load *const load = argument;
+    const struct tome_question *const question = load->question;
+    struct bh_redis *const redis = load->cache->redis;
+    const struct bh_str key = { question->key->data, question->key->size };
+    load->was_kept = tome_second_level_get(redis, &load->state, key, ret_value);
+    if (load->was_kept)
+        return 0;
+    const int result = question->load(question->argument, ret_value, reterr);
+    if (result == 0)
+        tome_second_level_put(redis, &load->state, key, *ret_value,
+                              time_to_live_us(load->cache->settings, question->class));
+    return result;
+}
+
 /* For the statistics of statements. */
 static void count_hit(struct tome_cache *const cache, const struct tome_key *const key)
 {
@@ -136,6 +165,7 @@ static void count_hit(struct tome_cache *const cache, const struct tome_key *con
 }
 
 static int fetch(struct tome_cache *const cache, const struct tome_question *const question,
+                 const struct tome_library_state *const state,
                  struct bh_cache_value **const ret_value, bool *const ret_is_hit,
                  struct bh_error *const reterr)
 {
@@ -144,20 +174,23 @@ static int fetch(struct tome_cache *const cache, const struct tome_question *con
                               question->book_id != 0
                                   ? tome_tag_book(question->owner_id, question->book_id)
                                   : tome_tag_lists(question->owner_id) };
+    struct shared_load load = { .cache = cache, .question = question, .state = *state };
+    /* A content is one row: as quick to read as to ask for. */
+    const bool is_shared = cache->redis != NULL && question->class != TOME_CACHE_CONTENT;
     const struct bh_cache_fetch what = {
         .key = { question->key->data, question->key->size },
         .tags = tags,
         .tag_count = BH_COUNT_OF(tags),
         .lifetime = { .ttl_us = ttl_us, .stale_us = ttl_us / STALE_SHARE },
-        .load = question->load,
-        .argument = question->argument,
+        .load = is_shared ? load_shared : question->load,
+        .argument = is_shared ? &load : question->argument,
     };
     enum bh_cache_outcome outcome = BH_CACHE_LOADED;
     const int result = bh_cache_fetch(cache->values, &what, bh_time_now_us(), ret_value, &outcome,
                                       reterr);
     if (result != 0)
         return result;
-    *ret_is_hit = outcome != BH_CACHE_LOADED;
+    *ret_is_hit = outcome != BH_CACHE_LOADED || load.was_kept;
     if (*ret_is_hit)
         count_hit(cache, question->key);
     return 0;
@@ -168,9 +201,11 @@ int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *c
                    struct bh_error *const reterr)
 {
     if (cache != NULL && !is_too_long(question->key)) {
-        const int result = tome_freshness_check(cache->freshness, question->owner_id, reterr);
+        struct tome_library_state state;
+        const int result = tome_freshness_check(cache->freshness, question->owner_id, &state,
+                                                reterr);
         if (result == 0)
-            return fetch(cache, question, ret_value, ret_is_hit, reterr);
+            return fetch(cache, question, &state, ret_value, ret_is_hit, reterr);
         if (result != BH_ELIMIT && result != BH_ENOTFOUND)
             return result;
     }

@@ -6,13 +6,16 @@
 
 #include "bulkhead/cache/cache.h"
 #include "bulkhead/db/db.h"
+#include "bulkhead/redis/redis.h"
 #include "settings.h"
 
 struct tome_cache; /* opaque; shared by all loops */
 
-/* NULL in *ret_cache: switched off, which every call below takes. Borrows `db`. */
+/* NULL in *ret_cache: switched off, which every call below takes. Borrows `db` and `redis`, through
+ * which servers share answers (NULL: they do not). */
 int tome_cache_create(const struct tome_settings *settings, struct bh_db *db,
-                      struct tome_cache **ret_cache, struct bh_error *reterr) BH_MUST_CHECK;
+                      struct bh_redis *redis, struct tome_cache **ret_cache,
+                      struct bh_error *reterr) BH_MUST_CHECK;
 /* No call may be running. NULL is fine. */
 void tome_cache_destroy(struct tome_cache *cache);
 

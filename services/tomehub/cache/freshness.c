@@ -28,8 +28,8 @@ struct owner {
     int64_t id;
     struct owner *chain; /* constant, as id */
 
-    pthread_mutex_t mutex; /* guards the rest */
-    int64_t generation;    /* up to which everything is invalidated; UNKNOWN at first */
+    pthread_mutex_t mutex;           /* guards the rest */
+    struct tome_library_state state; /* up to which all is invalidated; UNKNOWN at first */
     bool has_mark;
     uint64_t mark;             /* taken before the last round */
     uint64_t begun, completed; /* rounds: the number of the newest */
@@ -119,7 +119,7 @@ static struct owner *add_to(struct tome_freshness *const freshness,
     if (owner == NULL)
         return NULL;
     owner->id = owner_id;
-    owner->generation = UNKNOWN;
+    owner->state.generation = UNKNOWN;
     pthread_mutex_init(&owner->mutex, NULL);
     tome_event_init(&owner->ended);
     owner->chain = atomic_load_explicit(bucket, memory_order_relaxed);
@@ -144,7 +144,8 @@ static struct owner *owner_of(struct tome_freshness *const freshness, const int6
 
 /* ---- A round ---- */
 
-/* Each change has a generation of its own, which its books carry until they are changed again. All
+/* (Of a library that was put back to an earlier state, nothing is told.)
+ * Each change has a generation of its own, which its books carry until they are changed again. All
  * changes up to `generation` are told by the rows if each number stands in one. */
 static bool tells_all(const struct bh_db_rows *const rows, const int64_t known,
                       const int64_t generation)
@@ -167,8 +168,8 @@ static bool tells_all(const struct bh_db_rows *const rows, const int64_t known,
 static void apply(struct tome_freshness *const freshness, struct owner *const owner,
                   const int64_t known, const struct bh_db_rows *const rows)
 {
-    const int64_t generation = bh_db_int_at(rows, 0, 0);
-    if (known != UNKNOWN && generation <= known)
+    const int64_t generation = bh_db_int_at(rows, 0, 0), stamp = bh_db_int_at(rows, 0, 3);
+    if (generation == known && stamp == owner->state.stamp)
         return;
     if (tells_all(rows, known, generation)) {
         bh_cache_invalidate(freshness->cache, tome_tag_lists(owner->id));
@@ -178,7 +179,7 @@ static void apply(struct tome_freshness *const freshness, struct owner *const ow
     } else {
         bh_cache_invalidate(freshness->cache, tome_tag_owner(owner->id));
     }
-    owner->generation = generation;
+    owner->state = (struct tome_library_state){ generation, stamp };
 }
 
 /* The owner's mutex is held, but not while the database is asked. */
@@ -188,7 +189,7 @@ static int run_round(struct tome_freshness *const freshness, struct owner *const
     struct bh_arena *arena BH_CLEANUP(bh_arena_destroy_cleanup) = NULL;
     struct bh_db_rows rows = { 0 };
     uint64_t mark = 0;
-    const int64_t known = owner->generation;
+    const int64_t known = owner->state.generation;
     const uint64_t number = ++owner->begun;
     owner->is_running = true;
     pthread_mutex_unlock(&owner->mutex);
@@ -238,7 +239,7 @@ static int await_round(struct tome_freshness *const freshness, struct owner *con
 }
 
 int tome_freshness_check(struct tome_freshness *const freshness, const int64_t owner_id,
-                         struct bh_error *const reterr)
+                         struct tome_library_state *const ret_state, struct bh_error *const reterr)
 {
     struct owner *const owner = owner_of(freshness, owner_id);
     if (owner == NULL)
@@ -248,6 +249,8 @@ int tome_freshness_check(struct tome_freshness *const freshness, const int64_t o
     pthread_mutex_lock(&owner->mutex);
     const bool is_fresh = has_mark && owner->has_mark && owner->mark == mark;
     const int result = is_fresh ? 0 : await_round(freshness, owner, reterr);
+    if (result == 0)
+        *ret_state = owner->state;
     pthread_mutex_unlock(&owner->mutex);
     return result;
 }

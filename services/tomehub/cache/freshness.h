@@ -12,6 +12,7 @@
 
 #include "bulkhead/cache/cache.h"
 #include "bulkhead/db/db.h"
+#include "cache/second_level.h"
 
 struct tome_freshness; /* opaque; shared by all loops */
 
@@ -22,9 +23,11 @@ int tome_freshness_create(struct bh_db *db, struct bh_cache *cache,
 void tome_freshness_destroy(struct tome_freshness *freshness);
 
 /* When it returns 0, nothing in the cache with the owner's tags is older than what was committed
- * before the call. Returns at once where nothing was committed (SQLite), else parks.
- * BH_ELIMIT: too many owners, this one's entries are not to be had; else as bh_db_query. Fiber. */
+ * before the call, and *ret_state is the library's then or later. Returns at once where nothing was
+ * committed (SQLite), else parks. BH_ELIMIT: too many owners, this one's entries are not to be had;
+ * else as bh_db_query. Fiber. */
 int tome_freshness_check(struct tome_freshness *freshness, int64_t owner_id,
+                         struct tome_library_state *ret_state,
                          struct bh_error *reterr) BH_MUST_CHECK;
 
 /* What entries depend on. Each carries the owner's tag and one of the others. */

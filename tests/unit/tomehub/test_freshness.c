@@ -53,7 +53,8 @@ static int64_t get(const struct test *const test, const char *const key)
 static void check(const struct test *const test)
 {
     struct bh_error error;
-    const int result = tome_freshness_check(test->freshness, 1, &error);
+    struct tome_library_state state;
+    const int result = tome_freshness_check(test->freshness, 1, &state, &error);
     bh_assert(result == 0);
 }
 
@@ -113,6 +114,16 @@ static void exact(void *const argument)
     test_library_bump(test->library);
     check(test);
     bh_assert(get(test, "one") == -1);
+
+    /* Put back from a copy: an earlier generation, or the same one of another history. */
+    put(test, "one", 1, 1);
+    test_library_run(test->library, "UPDATE owners SET generation = generation - 2");
+    check(test);
+    bh_assert(get(test, "one") == -1);
+    put(test, "one", 1, 1);
+    test_library_run(test->library, "UPDATE owners SET stamp = stamp + 1");
+    check(test);
+    bh_assert(get(test, "one") == -1);
 }
 
 static void run(void **const state, bh_fiber_function *const body)
@@ -139,7 +150,8 @@ static void unknown_owner(void *const argument)
 {
     const struct test *const test = argument;
     struct bh_error error;
-    const int result = tome_freshness_check(test->freshness, 77, &error);
+    struct tome_library_state none;
+    const int result = tome_freshness_check(test->freshness, 77, &none, &error);
     bh_assert(result == BH_ENOTFOUND);
 }
 

@@ -1,2 +1,2 @@
 -- Of all owners: what is kept with a generation is void.
-UPDATE owners SET generation = generation + 1;
+UPDATE owners SET generation = generation + 1, stamp = random();
