@@ -1,7 +1,7 @@
 /* Tokens and key sets: any bytes are taken or refused, with a message fit for a client. The first
  * byte chooses: a whole token, a token's claims, or a key set. */
+#include <openssl/ec.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bulkhead/base/assert.h"
