@@ -74,7 +74,8 @@ static size_t take_body(char *const data, const size_t size, const size_t count,
     return bh_buf_error(buf) == 0 ? size * count : 0;
 }
 
-static size_t take_field(char *const data, const size_t size, const size_t count, void *const age_s)
+static size_t take_field(const char *const data, const size_t size, const size_t count,
+                         void *const age_s)
 {
     struct bh_str value = { data, size * count };
     const struct bh_str name = bh_str_split(&value, ':');
