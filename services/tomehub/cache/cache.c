@@ -83,6 +83,8 @@ struct bh_cache *tome_cache_peek(struct tome_cache *const cache)
 
 static void append(struct tome_key *const key, const void *const data, const size_t size)
 {
+    if (size == 0) /* data may be NULL, which memcpy must not get */
+        return;
     if (key->size <= sizeof(key->data) && size <= sizeof(key->data) - key->size)
         memcpy(key->data + key->size, data, size);
     else
