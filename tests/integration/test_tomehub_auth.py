@@ -127,12 +127,16 @@ class Library:
         found = ask(server, "GET", f"/api/search?q={word}&page_size=5", credential)
         assert found.json["total_count"] == 1, found.text
         self.content_id = int(found.json["results"][0]["id"])
+        concepts = ask(server, "GET", "/api/concepts", credential).json["concepts"]
+        self.concept_id = int(concepts[0]["id"]) if concepts else 1
 
     def path(self, pattern: str) -> str:
         """A route's path that leads to this book."""
         values = {"{id}": str(self.book_id), "{n}": "1", "{job_id}": str(self.job_id)}
         if "/content/" in pattern:
             values["{id}"] = str(self.content_id)
+        if "/concepts/" in pattern:
+            values["{id}"] = str(self.concept_id)
         for name, value in values.items():
             pattern = pattern.replace(name, value)
         return pattern.replace("{path...}", "index.html")
