@@ -148,3 +148,15 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
         assert(width <= 360, `${width} px wide`);
     });
 }
+
+pageTest("related terms are the next search", {}, async (page) => {
+    await addText(url, {
+        title: "Notes",
+        text: "We met Ada Quill and Bo Reed. Then Ada Quill wrote to Bo Reed at the mill.",
+    });
+    await page.goto(`${url}/?q=quill`);
+    const terms = page.getByRole("navigation", { name: "Related terms" });
+    await terms.getByRole("link", { name: "Bo Reed" }).click();
+    await page.waitForURL(/q=%22Bo\+Reed%22/);
+    await terms.getByRole("link", { name: "Ada Quill" }).waitFor();
+});

@@ -216,6 +216,30 @@ export function streamAnswer({ q, filters }, take, signal) {
     return requestLines("/api/search/stream", { body, signal }, take);
 }
 
+/** @typedef {{id: number, label: string, count: number, books: number}} Concept */
+
+/**
+ * @param {string} q
+ * @param {number} limit
+ * @param {AbortSignal} signal
+ * @returns {Promise<{concepts: Concept[]}>}
+ */
+export function findConcepts(q, limit, signal) {
+    return requestJson(`/api/concepts?${new URLSearchParams({ q, limit: String(limit) })}`, {
+        signal,
+    });
+}
+
+/**
+ * @param {number} id
+ * @param {number} limit
+ * @param {AbortSignal} signal
+ * @returns {Promise<Concept & {related: Concept[]}>}
+ */
+export function getConcept(id, limit, signal) {
+    return requestJson(`/api/concepts/${id}?limit=${limit}`, { signal });
+}
+
 /**
  * @param {{page?: number, pageSize?: number, sort?: string, q?: string}} options
  * @param {AbortSignal} [signal]

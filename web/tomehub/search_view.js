@@ -7,6 +7,7 @@ import { Latest } from "../shared/latest.js";
 import { announce } from "../shared/notice.js";
 import { AnswerPanel } from "./answer_panel.js";
 import { Facets } from "./facets.js";
+import { RelatedTerms } from "./related.js";
 import { formatRoute, hasFilters, noFilters } from "./route.js";
 import { ask, search } from "./search_query.js";
 
@@ -45,6 +46,7 @@ export class SearchView {
     #facets;
     #latest = new Latest();
     #answer = new AnswerPanel();
+    #related = new RelatedTerms();
     #count = h("p", { class: "count", id: "count" });
     #modes = h("nav", { class: "segments", "aria-label": "Show results as" });
     #sort = h(
@@ -78,7 +80,15 @@ export class SearchView {
                 "div",
                 { class: "columns" },
                 panel,
-                h("div", {}, this.#answer.element, this.#notes, this.#list, this.#more),
+                h(
+                    "div",
+                    {},
+                    this.#answer.element,
+                    this.#related.element,
+                    this.#notes,
+                    this.#list,
+                    this.#more,
+                ),
             ),
         );
         this.#sort.addEventListener("change", () =>
@@ -144,6 +154,7 @@ export class SearchView {
         announce(found.total_count > 0 ? `${text} found` : "Nothing found");
         replace(this.#list, ...items);
         this.#showNotes(target, found);
+        void this.#related.show(target.q);
         this.#facets.showChoices(target, found);
         this.#follow(target, instant, next);
     }
