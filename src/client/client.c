@@ -124,8 +124,8 @@ static void loop_closed(uv_handle_t *const handle)
 static void loop_stopping(struct bh_loop_hook *const hook)
 {
     struct bh_client_loop *const home = BH_CONTAINER_OF(hook, struct bh_client_loop, hook);
-    struct bh_client *const client = home->client;
     bh_magic_check(home, LOOP_MAGIC);
+    struct bh_client *const client = home->client;
     bh_assert(home->transfer_count == 0);
     pthread_mutex_lock(&client->mutex);
     bh_list_unlink(&home->node);

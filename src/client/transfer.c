@@ -49,6 +49,7 @@ void bh_transfer_ended(CURL *const easy, const CURLcode code)
 }
 
 /* An empty line ends a head; those of 1xx are followed by another. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is curl_write_callback */
 static size_t take_header(char *const data, const size_t size, const size_t count,
                           void *const argument)
 {
@@ -163,7 +164,7 @@ static void set_up(struct bh_transfer *const transfer,
                      (long)(options->connect_timeout_us / BH_MS_US));
     if (options->ca_file != NULL && options->ca_file[0] != '\0') {
         curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, (char *)NULL);
     }
     if (request->body.data != NULL) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.data);

@@ -134,7 +134,7 @@ int bh_breaker_create(const struct bh_breaker_options *const options,
     breaker->magic = BREAKER_MAGIC;
     breaker->options = *options;
     breaker->window.size = options->window_calls;
-    atomic_init(&breaker->word, UINT64_C(1) << 2 | CLOSED);
+    atomic_init(&breaker->word, (UINT64_C(1) << 2) + CLOSED);
     pthread_mutex_init(&breaker->shared.mutex, NULL);
     register_metrics(breaker);
 
@@ -157,7 +157,7 @@ void bh_breaker_destroy(struct bh_breaker *const breaker)
         at++;
     shared_registry.count--;
     memmove(&shared_registry.breakers[at], &shared_registry.breakers[at + 1],
-            (shared_registry.count - at) * sizeof(shared_registry.breakers[0]));
+            (shared_registry.count - at) * sizeof(struct bh_breaker *));
     pthread_mutex_unlock(&shared_registry.mutex);
     bh_metrics_add(breaker->metrics.state, -(int64_t)shown(state_of(atomic_load(&breaker->word))));
     pthread_mutex_destroy(&breaker->shared.mutex);

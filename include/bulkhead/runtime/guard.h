@@ -48,5 +48,5 @@ void bh_guard_set_rate_limits(struct bh_guard *guard, struct bh_rate_limits *lim
 /* What tells when heavy work is refused; borrowed, may be NULL. Before the first request. */
 void bh_guard_set_memory(struct bh_guard *guard, const struct bh_memory *memory);
 
-/* A bh_http_guard; `guard` is the struct bh_guard. */
-int bh_guard_run(struct bh_request *request, void *guard);
+/* A bh_http_guard; `argument` is the struct bh_guard. */
+int bh_guard_run(struct bh_request *request, void *argument);

@@ -105,12 +105,10 @@ static double shape_factor(const struct sentence *const sentence)
 {
     const size_t words = sentence->words.token_count;
     const char last = last_byte(sentence->text);
-    double factor = words < WORDS_FEW ? 0.4 : words > WORDS_MANY ? 0.6 : 1.0;
-    if (last == '?')
-        factor *= 0.5;
-    else if ((last >= 'a' && last <= 'z') || (last >= 'A' && last <= 'Z') || last == ',')
-        factor *= 0.5;
-    return factor;
+    const double factor = words < WORDS_FEW ? 0.4 : words > WORDS_MANY ? 0.6 : 1.0;
+    const bool has_no_stop = (last >= 'a' && last <= 'z') || (last >= 'A' && last <= 'Z') ||
+                             last == ',';
+    return last == '?' || has_no_stop ? 0.5 * factor : factor;
 }
 
 static void read_chunk(struct tome_analyzer *const analyzer, struct selection *const selection,

@@ -54,10 +54,10 @@ static inline void test_database_server(const char *const url, const char *const
 
 static inline void test_database_create(struct test_database *const test)
 {
-    static atomic_uint count;
+    static atomic_uint number;
     char statement[96];
     snprintf(test->name, sizeof(test->name), "test_%d_%u", (int)getpid(),
-             atomic_fetch_add(&count, 1));
+             atomic_fetch_add(&number, 1));
     snprintf(statement, sizeof(statement), "CREATE DATABASE %s", test->name);
     test_database_server(test->server, statement);
     const char *const end = strrchr(test->server, '/');

@@ -105,9 +105,9 @@ static void test_a_level_that_wavers_stays(void **const state)
     struct bh_memory_ladder *const ladder = create();
     feed(ladder, 76, 0);
     for (uint64_t now = S; now < 600 * S; now += S) /* below the threshold, but not by enough */
-        assert_int_equal(feed(ladder, now % (2 * S) ? 70.5 : 74.5, now), BH_MEMORY_WARNING);
+        assert_int_equal(feed(ladder, (now % (2 * S)) ? 70.5 : 74.5, now), BH_MEMORY_WARNING);
     for (uint64_t now = 600 * S; now < 1200 * S; now += 5 * S) /* by enough, but not for long */
-        assert_int_equal(feed(ladder, now % (10 * S) ? 60 : 71, now), BH_MEMORY_WARNING);
+        assert_int_equal(feed(ladder, (now % (10 * S)) ? 60 : 71, now), BH_MEMORY_WARNING);
     assert_int_equal(done[0], 'a');
     assert_null(strchr(done, '-'));
     bh_memory_ladder_destroy(ladder);

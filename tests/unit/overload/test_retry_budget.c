@@ -54,7 +54,7 @@ static void *try_and_take(void *const argument)
         bh_retry_budget_tried(budget);
         taken += bh_retry_budget_take(budget, START_US);
     }
-    return (void *)taken; // NOLINT(performance-no-int-to-ptr)
+    return (void *)taken; // NOLINT(performance-no-int-to-ptr): a thread returns a pointer
 }
 
 static void test_threads_share_one_budget(void **const state)

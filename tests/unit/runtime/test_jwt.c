@@ -83,7 +83,7 @@ static int check_head(EVP_PKEY *const key, const char *const head)
 static void test_good_ones(void **state)
 {
     char token[2000];
-    struct bh_jwt_claims claims;
+    struct bh_jwt_claims claims = { 0 };
     (void)state;
     signer_token(token, sizeof(token), rsa, HEAD_RSA, CLAIMS(",\"scope\":\"read openid\""));
     assert_int_equal(check(token, &claims), 0);
@@ -248,9 +248,10 @@ static void test_key_sets(void **state)
         "{\"keys\":[7,null,{}]}",
         "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}", /* 17 bits */
         "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}]}",
-        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
-        "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
-        "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}", /* not on the curve */
+        /* Not on the curve: */
+        ("{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
+         "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
+         "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}"),
         "{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}",
         "{\"id\":\"no certificate\"}",
         "{\"id\":7}",

@@ -15,9 +15,9 @@ static void test_delays_double_up_to_a_limit(void **const state)
 {
     (void)state;
     struct bh_restart_damper damper = { .limit = 100 };
-    uint64_t delay_us = 0, before_us = 0;
+    uint64_t delay_us = 0;
     for (unsigned i = 0; i < 99; i++) {
-        before_us = delay_us;
+        const uint64_t before_us = delay_us;
         assert_true(bh_restart_damper_ended(&damper, 0, &delay_us));
         if (i >= 2 && before_us < BH_RESTART_DELAY_MAX_US / 2)
             assert_int_equal(delay_us, 2 * before_us);
