@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,6 +107,10 @@ class MemoryCgroup:
         name = "memory.limit_in_bytes" if self.is_first else "memory.max"
         (self.folder / name).write_text(str(size))
 
+    def press(self, share: float) -> None:
+        """Makes what is used now that share of the limit."""
+        self.set_limit(int(self.used() / share))
+
     def used(self) -> int:
         """What cannot be dropped."""
         usage, prefix = (
@@ -197,8 +202,11 @@ def test_the_ladder_in_a_cgroup(server: Server, cgroup: MemoryCgroup) -> None:
         job = client.upload("/api/ingest", "next.txt", text_of("nextword", 30000).encode()).json
         # With streams and ingest under way, the limit comes down: memory is critical at once.
         wait_until(lambda: cgroup.used() > idle + 32 * MIB)
-        cgroup.set_limit(int(cgroup.used() / 0.65))
-        server.wait_log("heavy work: done")
+        for _ in range(1000):
+            if "heavy work: done" in server.log():
+                break
+            cgroup.press(0.65)
+            time.sleep(0.02)
         assert client.get("/api/search", q="memoryword").status == 200, "the rest is served"
     server.wait_log(r"Started worker \d+ \(memory is critical\)")
     replaced = server.wait_log(r"Worker (\d+) has replaced (\d+)")

@@ -174,7 +174,7 @@ def test_a_worker_is_no_orphan(supervised: Server) -> None:
 
 
 def test_a_worker_that_stands_still_is_replaced(start_tomehub: Callable[..., Server]) -> None:
-    server = start_tomehub(SUPERVISOR="on", WORKER_HANG_TIMEOUT="2s")
+    server = start_tomehub(SUPERVISOR="on", WORKER_HANG_TIMEOUT="5s")
     hung = worker(server)
     os.kill(hung, signal.SIGSTOP)
     server.wait_log(f"Worker {hung} stands still")
