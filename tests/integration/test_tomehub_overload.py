@@ -11,6 +11,7 @@ from support.http import JsonClient
 from support.server import Server
 
 CROWD = 400
+BARE = {"ACCESS_LOG": "off", "CACHE_ENABLED": "off", "RATE_LIMIT_ENABLED": "off"}
 
 
 def ask(port: int, path: str, count: int) -> list[socket.socket]:
@@ -32,7 +33,7 @@ def answer(one: socket.socket) -> bytes:
 
 @pytest.mark.sqlite
 def test_a_crowd(start_tomehub: Callable[..., Server]) -> None:
-    server = start_tomehub(ADMISSION_WAIT="1ms", ACCESS_LOG="off")
+    server = start_tomehub(ADMISSION_WAIT="1ms", **BARE)
     with JsonClient(server.port) as client:
         client.ingest_text("Words", "\n\n".join(f"Some words {i}. " * 30 for i in range(400)))
         for _ in range(50):  # how long a search takes must be known
@@ -57,7 +58,7 @@ def test_a_crowd(start_tomehub: Callable[..., Server]) -> None:
 
 @pytest.mark.sqlite
 def test_switched_off(start_tomehub: Callable[..., Server]) -> None:
-    server = start_tomehub(ADMISSION_ENABLED="off", ACCESS_LOG="off")
+    server = start_tomehub(ADMISSION_ENABLED="off", **BARE)
     with JsonClient(server.port) as client:
         client.ingest_text("Words", "Some words.")
         crowd = ask(server.port, "/api/search?q=some+words", CROWD)
