@@ -49,7 +49,7 @@ static void test_what_is_damaged_is_refused(void **const state)
         assert_null(tome_second_level_unpack((struct bh_str){ packed.data, size }, BH_STR("key")));
     uint64_t random = 1;
     for (unsigned i = 0; i < 2000; i++) {
-        char *const copy = malloc(packed.size);
+        char *const copy = malloc(packed.size + 1);
         assert_non_null(copy);
         memcpy(copy, packed.data, packed.size);
         for (unsigned changes = 0; changes < 3; changes++)
