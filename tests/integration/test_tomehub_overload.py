@@ -33,7 +33,7 @@ def answer(one: socket.socket) -> bytes:
 
 @pytest.mark.sqlite
 def test_a_crowd(start_tomehub: Callable[..., Server]) -> None:
-    server = start_tomehub(ADMISSION_WAIT="1ms", **BARE)
+    server = start_tomehub(ADMISSION_QUEUE="16", **BARE)
     with JsonClient(server.port) as client:
         client.ingest_text("Words", "\n\n".join(f"Some words {i}. " * 30 for i in range(400)))
         for _ in range(50):  # how long a search takes must be known
