@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from support.database import Database
+from support.database import Database, serving
 from support.http import Answer, JsonClient, RawHttp
 from support.process import CommandResult
-from support.server import Server, ServerOptions
+from support.server import Server
 
 QUESTION = "Where does the lamplighter keep his ladder?"
 CITATION_FIELDS = {
@@ -60,17 +60,10 @@ def reader(
     tomehub_binary: Any, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JsonClient]:
     folder = tmp_path_factory.mktemp("answers") / "library"
-    folder.mkdir()
-    with database.library(folder) as settings:
-        server = Server(ServerOptions(tomehub_binary, folder, settings))
-        server.start()
-        try:
-            with JsonClient(server.port) as client:
-                fill(client)
-                yield client
-            server.finish()
-        finally:
-            server.kill()
+    with serving(tomehub_binary, database, folder) as server:
+        with JsonClient(server.port) as client:
+            fill(client)
+            yield client
 
 
 def lines(answer: Answer) -> list[dict[str, Any]]:

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from support.database import Database
+from support.database import Database, serving
 from support.http import JsonClient
-from support.server import Server, ServerOptions
 
 DOCUMENTS = {
     "sourdough": """A sourdough starter is flour and water left to ferment until it bubbles.
@@ -239,18 +238,11 @@ def reader(
 ) -> Iterator[JsonClient]:
     """A client of a server that holds the documents; their titles are their names here."""
     folder = tmp_path_factory.mktemp("quality") / "library"
-    folder.mkdir()
-    with database.library(folder) as settings:
-        server = Server(ServerOptions(tomehub_binary, folder, settings))
-        server.start()
-        try:
-            with JsonClient(server.port) as client:
-                for number, text in enumerate(DOCUMENTS.values()):
-                    client.ingest_text(f"Document {number}", " ".join(text.split()))
-                yield client
-            server.finish()
-        finally:
-            server.kill()
+    with serving(tomehub_binary, database, folder) as server:
+        with JsonClient(server.port) as client:
+            for number, text in enumerate(DOCUMENTS.values()):
+                client.ingest_text(f"Document {number}", " ".join(text.split()))
+            yield client
 
 
 def ask(client: JsonClient, question: str, **options: object) -> tuple[str, list[str]]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from support.database import Database
+from support.database import Database, serving
 from support.http import Answer, JsonClient
-from support.server import Server, ServerOptions
+from support.server import Server
 
 ANSWER_FIELDS = {
     "query",
@@ -91,17 +91,10 @@ def library(
 ) -> Iterator[Server]:
     """A server with a few documents, shared by this module's tests, which only read."""
     folder = tmp_path_factory.mktemp("search") / "library"
-    folder.mkdir()
-    with database.library(folder) as settings:
-        server = Server(ServerOptions(tomehub_binary, folder, settings))
-        server.start()
-        try:
-            with JsonClient(server.port) as client:
-                fill(client)
-            yield server
-            server.finish()
-        finally:
-            server.kill()
+    with serving(tomehub_binary, database, folder) as server:
+        with JsonClient(server.port) as client:
+            fill(client)
+        yield server
 
 
 @pytest.fixture

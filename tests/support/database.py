@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.postgres import Postgres
+from support.server import Server, ServerOptions
 
 
 class SqliteDatabase:
@@ -71,3 +72,18 @@ Database = SqliteDatabase | PostgresDatabase
 
 # A fault test that runs on each of them in turn.
 on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
+@contextmanager
+def serving(binary: Path, database: Database, folder: Path) -> Iterator[Server]:
+    """A TomeHub on a library of its own in `folder`, which is made. At the end of a `with` that went
+    well it must leave with exit status 0."""
+    folder.mkdir()
+    with database.library(folder) as settings:
+        server = Server(ServerOptions(binary, folder, settings))
+        server.start()
+        try:
+            yield server
+            server.finish()
+        finally:
+            server.kill()
