@@ -80,7 +80,9 @@ def crowd(postgres: Postgres, start_tomehub: Callable[..., Server]) -> Crowd:
         DATABASE_URL=postgres.url(),
         DB_POOL_MAX=CONNECTIONS,
         DB_POOL_TIMEOUT="60s",
-        CACHE_ENABLED="off",  # each of them shall wait for a connection
+        # Each of them shall wait for a connection; an open breaker would answer at once.
+        CACHE_ENABLED="off",
+        BREAKERS_ENABLED="off",
     )
     with JsonClient(server.port) as client:
         items = [

@@ -21,7 +21,8 @@ static const char *events(const char *const text, const size_t piece)
         struct bh_str input = { text + at, left < piece ? left : piece };
         struct bh_str data;
         while (tome_event_stream_next(&stream, &input, &data) > 0) {
-            memcpy(result + size, data.data, data.size);
+            if (data.size > 0)
+                memcpy(result + size, data.data, data.size);
             size += data.size;
             result[size++] = '|';
         }
