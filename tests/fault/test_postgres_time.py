@@ -66,4 +66,5 @@ def test_latency(proxy: TcpProxy, load_url: str, start_load: Callable[..., Load]
     load.wait_for_ok(1000)
     last = load.finish()
     assert load.failed() == 0, load.errors
-    assert last["connected"] <= 2 * load.most_connections
+    # Loops give each other places, each by closing a connection and opening another.
+    assert last["connected"] <= 3 * load.most_connections

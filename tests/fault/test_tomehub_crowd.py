@@ -80,8 +80,10 @@ def crowd(postgres: Postgres, start_tomehub: Callable[..., Server]) -> Crowd:
         DATABASE_URL=postgres.url(),
         DB_POOL_MAX=CONNECTIONS,
         DB_POOL_TIMEOUT="60s",
-        # Each of them shall wait for a connection; an open breaker would answer at once.
+        # Each of them shall wait for a connection. Admission and an open breaker answer at once
+        # that the wait would be too long.
         CACHE_ENABLED="off",
+        ADMISSION_ENABLED="off",
         BREAKERS_ENABLED="off",
     )
     with JsonClient(server.port) as client:

@@ -106,16 +106,17 @@ int tome_ingest_wait(struct tome_ingest *const ingest, const int64_t owner_id, c
 
 /* ---- Progress ---- */
 
-void tome_ingest_refine(struct tome_ingest *const ingest, struct bh_arena *const arena,
-                        struct tome_job *const job)
+/* Whether a worker has the job in hand: then its word goes. */
+static bool refine(struct tome_ingest *const ingest, struct bh_arena *const arena,
+                   struct tome_job *const job)
 {
-    if (is_finished(job))
-        return;
+    bool is_in_hand = false;
     pthread_mutex_lock(&ingest->mutex);
     for (unsigned i = 0; i < ingest->options.workers; i++) {
         const struct tome_live *const live = &ingest->workers[i].live;
         if (live->job_id != job->id)
             continue;
+        is_in_hand = true;
         job->status = live->failed ? BH_STR("failed") : BH_STR("running");
         job->stage = bh_str_from(live->stage);
         job->percent = live->percent;
@@ -125,6 +126,14 @@ void tome_ingest_refine(struct tome_ingest *const ingest, struct bh_arena *const
             job->error = bh_str_from(bh_arena_strdup(arena, bh_str_from(live->message)));
     }
     pthread_mutex_unlock(&ingest->mutex);
+    return is_in_hand;
+}
+
+void tome_ingest_refine(struct tome_ingest *const ingest, struct bh_arena *const arena,
+                        struct tome_job *const job)
+{
+    if (!is_finished(job))
+        (void)refine(ingest, arena, job);
 }
 
 int tome_ingest_job(struct tome_ingest *const ingest, const int64_t owner_id, const int64_t job_id,
@@ -132,7 +141,10 @@ int tome_ingest_job(struct tome_ingest *const ingest, const int64_t owner_id, co
                     struct bh_error *const reterr)
 {
     const int result = tome_jobs_get(ingest->options.db, owner_id, job_id, arena, ret_job, reterr);
-    if (result == 0)
-        tome_ingest_refine(ingest, arena, ret_job);
-    return result;
+    if (result != 0 || is_finished(ret_job) || refine(ingest, arena, ret_job))
+        return result;
+    /* It may have ended between the two looks: who was told so before is not told otherwise now. */
+    return bh_str_equal(ret_job->status, BH_STR("running"))
+               ? tome_jobs_get(ingest->options.db, owner_id, job_id, arena, ret_job, reterr)
+               : 0;
 }
