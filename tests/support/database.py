@@ -76,8 +76,8 @@ on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect
 
 @contextmanager
 def serving(binary: Path, database: Database, folder: Path) -> Iterator[Server]:
-    """A TomeHub on a library of its own in `folder`, which is made. At the end of a `with` that went
-    well it must leave with exit status 0."""
+    """A TomeHub on a library of its own in `folder`, which is made. If all went well it must leave
+    with exit status 0."""
     folder.mkdir()
     with database.library(folder) as settings:
         server = Server(ServerOptions(binary, folder, settings))
