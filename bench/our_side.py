@@ -17,17 +17,12 @@ HEALTH = "GET /api/health/ready"  # one statement on the database, like the peer
 
 @contextmanager
 def our_side(bench: Bench, database: Postgres, asked: Requests) -> Iterator[ServerSide]:
-    """The server as it is by itself, but for the length of its queue, of which each loop has a
-    part, and for admission, which answers some of a crowd that it is too much: the peers' queues
-    have no end."""
+    """The server as it is by itself, but for the cache, and for the length of its queue, of which
+    each loop has a part: the peers' queues have no end."""
     health = asked.folder / "health-ours.requests"
     write_lines(health, [HEALTH])
     lines = {route: asked.lines(route) for route in ("content", "batch", "search")}
-    settings = {
-        "DATABASE_URL": database.socket_url(),
-        "DB_POOL_MAX_WAITERS": "10000",
-        "ADMISSION_ENABLED": "off",
-    }
+    settings = {"DATABASE_URL": database.socket_url(), "DB_POOL_MAX_WAITERS": "10000"}
     server = bench.server(bench.work / "postgres-server", **settings)
     try:
         yield ServerSide(OURS, server, lines | {"health": health})

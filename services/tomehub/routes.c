@@ -22,9 +22,9 @@ static const struct bh_route_policy search_stream = { .name = "stream",
                                                       .is_heavy = true,
                                                       .scope = BH_SCOPE_READ,
                                                       .rate_group = TOME_LIMIT_SEARCH };
-static const struct bh_route_policy batch = {
-    .name = "default", .is_background = true, .is_heavy = true, .scope = BH_SCOPE_READ
-};
+static const struct bh_route_policy batch = { .name = "default",
+                                              .is_heavy = true,
+                                              .scope = BH_SCOPE_READ };
 static const struct bh_route_policy change = { .name = "default",
                                                .is_urgent = true,
                                                .scope = BH_SCOPE_WRITE };
