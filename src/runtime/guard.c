@@ -9,8 +9,9 @@
 #include "bulkhead/runtime/streams.h"
 #include "runtime/authenticate.h"
 
+#define DEFAULT_CLASS "default" /* of routes without a policy */
+
 struct bh_guard {
-    const char *default_class;          /* of routes without a policy */
     struct bh_auth *auth;               /* NULL: everybody is the same user */
     struct bh_rate_limits *rate_limits; /* NULL: none */
     struct bh_admission *admission;     /* NULL: none */
@@ -23,7 +24,6 @@ int bh_guard_create(struct bh_guard **const ret_guard, struct bh_error *const re
     struct bh_guard *const guard = calloc(1, sizeof(*guard));
     if (!guard)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the guard");
-    guard->default_class = "default";
     *ret_guard = guard;
     return 0;
 }
@@ -79,9 +79,7 @@ static int handle(const struct bh_guard *const guard, struct bh_request *const r
 
 static enum bh_admission_priority priority_of(const struct bh_route_policy *const policy)
 {
-    if (!policy || (!policy->is_urgent && !policy->is_background))
-        return BH_ADMISSION_NORMAL;
-    return policy->is_urgent ? BH_ADMISSION_HIGH : BH_ADMISSION_LOW;
+    return policy && policy->is_urgent ? BH_ADMISSION_HIGH : BH_ADMISSION_NORMAL;
 }
 
 static int admit(const struct bh_guard *const guard, struct bh_request *const request,
@@ -90,7 +88,7 @@ static int admit(const struct bh_guard *const guard, struct bh_request *const re
     if (!guard->admission || (policy && policy->is_exempt))
         return handle(guard, request, policy);
     struct bh_admission_class *const class = bh_admission_find(
-        guard->admission, policy ? policy->name : guard->default_class);
+        guard->admission, policy ? policy->name : DEFAULT_CLASS);
     struct bh_admission_ticket ticket;
     struct bh_error error;
     int result = bh_admission_enter(class, priority_of(policy), &ticket, &error);

@@ -19,7 +19,7 @@ struct bh_route_policy {
     bool is_free;           /* costs so little that no rate limit counts it: the pages' files */
     unsigned scope;         /* what a request needs; 0: read for GET and HEAD, else write */
     const char *rate_group; /* its rate limit beside the global one; NULL: none */
-    bool is_urgent, is_background; /* when there is too much to do: before, behind the others */
+    bool is_urgent;         /* when there is too much to do: before the others */
 };
 
 struct bh_guard; /* opaque */
