@@ -152,7 +152,7 @@ void bh_http_server_destroy(struct bh_http_server *const server)
     if (!server)
         return;
     bh_magic_check(server, BH_HTTP_SERVER_MAGIC);
-    for (unsigned i = 0; i < server->shared.loop_count; i++) {
+    for (unsigned i = 0; i < server->loop_count; i++) {
         bh_assert(server->shared.loops[i]->handles_open == 0);
         bh_http_loop_fini(server->shared.loops[i]);
         free(server->shared.loops[i]);

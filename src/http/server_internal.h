@@ -18,7 +18,7 @@ struct bh_http_server {
     unsigned port;
     uint64_t id_seed;             /* of request ids */
     atomic_uint connection_count; /* over all loops */
-    atomic_uint loop_count;       /* as shared.loop_count */
+    atomic_uint loop_count;       /* of shared.loops; changed under the mutex */
     atomic_bool is_draining;
     atomic_bool is_replaced; /* set before the drain: its listener has another server */
 
@@ -27,6 +27,5 @@ struct bh_http_server {
         int listener_fd; /* -1 once the last loop has stopped listening */
         unsigned listening_count;
         struct bh_http_loop *loops[BH_HTTP_LOOPS_MAX];
-        unsigned loop_count;
     } shared;
 };

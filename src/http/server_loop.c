@@ -109,7 +109,7 @@ static void listener_readable(uv_poll_t *const handle, const int status, const i
 /* Under the server's mutex. */
 static int attach(struct bh_http_server *const server, struct bh_http_loop *const http)
 {
-    if (server->shared.loop_count == BH_HTTP_LOOPS_MAX || server->shared.listener_fd < 0)
+    if (server->loop_count == BH_HTTP_LOOPS_MAX || server->shared.listener_fd < 0)
         return BH_ELIMIT;
     http->listener_fd = fcntl(server->shared.listener_fd, F_DUPFD_CLOEXEC, 0);
     if (http->listener_fd < 0)
@@ -118,11 +118,10 @@ static int attach(struct bh_http_server *const server, struct bh_http_loop *cons
         close(http->listener_fd);
         return BH_EIO;
     }
-    server->shared.loops[server->shared.loop_count++] = http;
-    atomic_store(&server->loop_count, server->shared.loop_count);
+    server->shared.loops[server->loop_count++] = http;
     server->shared.listening_count++;
     /* Counters that start 2^56 steps apart do not meet. */
-    bh_http_loop_init(http, server->id_seed + ((uint64_t)server->shared.loop_count << 56));
+    bh_http_loop_init(http, server->id_seed + ((uint64_t)server->loop_count << 56));
     return 0;
 }
 
@@ -159,7 +158,7 @@ static struct bh_http_loop *find_loop(struct bh_http_server *const server,
 {
     struct bh_http_loop *found = NULL;
     pthread_mutex_lock(&server->shared.mutex);
-    for (unsigned i = 0; i < server->shared.loop_count; i++) {
+    for (unsigned i = 0; i < server->loop_count; i++) {
         if (server->shared.loops[i]->loop == loop)
             found = server->shared.loops[i];
     }
