@@ -44,14 +44,16 @@ static void matcher_init(struct matcher *const matcher, const struct tome_plan *
         for (size_t j = 0; j < leaf->term->word_count; j++) {
             const struct tome_query_word *const word = &leaf->term->words[j];
             matcher->by_first_byte[(unsigned char)word->form.data[0]] |= bit;
-            for (size_t k = 0; k < word->stem_count && leaf->term->word_count == 1; k++)
-                if (word->stems[k].language == language)
-                    matcher->stems_by_first_byte[(unsigned char)word->stems[k].text.data[0]] |= bit;
+            matcher->first_bytes[(unsigned char)word->form.data[0]] = true;
+            for (size_t k = 0; k < word->stem_count && leaf->term->word_count == 1; k++) {
+                const unsigned char first = (unsigned char)word->stems[k].text.data[0];
+                if (word->stems[k].language != language)
+                    continue;
+                matcher->stems_by_first_byte[first] |= bit;
+                matcher->first_bytes[first] = true;
+            }
         }
     }
-    for (size_t i = 0; i < BH_COUNT_OF(matcher->first_bytes); i++)
-        matcher->first_bytes[i] = (matcher->by_first_byte[i] | matcher->stems_by_first_byte[i]) !=
-                                  0;
 }
 
 static bool form_matches(const struct tome_query_term *const term, const size_t word,
