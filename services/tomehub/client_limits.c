@@ -23,6 +23,7 @@ static int parse(const struct tome_settings *const settings, struct parsed *cons
         struct bh_limiter_quota *quota;
     } quotas[] = {
         { "RATE_LIMIT_GLOBAL", settings->rate_limit_global, &parsed->options.global },
+        { "RATE_LIMIT_REFUSED", settings->rate_limit_refused, &parsed->options.refused },
         { "RATE_LIMIT_SEARCH", settings->rate_limit_search, &parsed->groups[0].quota },
         { "RATE_LIMIT_INGEST", settings->rate_limit_ingest, &parsed->groups[1].quota },
     };

@@ -458,6 +458,12 @@ const struct bh_setting tome_settings_table[] = {
       .default_value = "10",
       .help = "Uploads of one client; as above.",
       FIELD(rate_limit_ingest) },
+    { .name = "RATE_LIMIT_REFUSED",
+      .type = BH_SETTING_TEXT,
+      .default_value = "60",
+      .help = "Requests of one address that come without a valid key or token; as above. Who has "
+              "one is served meanwhile.",
+      FIELD(rate_limit_refused) },
     { .name = "RATE_LIMIT_DRY_RUN",
       .type = BH_SETTING_BOOL,
       .default_value = "off",

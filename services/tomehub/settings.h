@@ -67,7 +67,7 @@ struct tome_settings {
     int64_t breaker_probes;
 
     bool rate_limit_enabled, rate_limit_dry_run;
-    const char *rate_limit_global, *rate_limit_search, *rate_limit_ingest;
+    const char *rate_limit_global, *rate_limit_search, *rate_limit_ingest, *rate_limit_refused;
     uint64_t rate_limit_redis_wait_us;
     const char *trusted_proxies, *trusted_proxy_header;
     const char *redis_url; /* "": none */

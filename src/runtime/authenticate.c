@@ -10,6 +10,25 @@ static int refuse(struct bh_request *const request, const int status, const char
     return bh_respond_error(request, status, "%s", detail);
 }
 
+int bh_authenticate(struct bh_auth *const auth, struct bh_request *const request,
+                    struct bh_error *const reterr)
+{
+    struct bh_principal principal = { .user = BH_USER_DEFAULT, .scopes = BH_SCOPES_ALL };
+    const int result = auth ? bh_auth_identify(auth, request, &principal, reterr) : 0;
+    if (result == 0)
+        bh_request_set_principal(request, &principal);
+    return result;
+}
+
+int bh_authenticate_refuse(struct bh_request *const request, const char *const detail)
+{
+    const bool is_told = bh_request_header(request, "Authorization").data != NULL ||
+                         bh_request_header(request, "X-API-Key").data != NULL;
+    return refuse(
+        request, 401,
+        is_told ? "Bearer realm=\"api\", error=\"invalid_token\"" : "Bearer realm=\"api\"", detail);
+}
+
 static unsigned scope_of(struct bh_request *const request,
                          const struct bh_route_policy *const policy)
 {
@@ -21,37 +40,18 @@ static unsigned scope_of(struct bh_request *const request,
                : BH_SCOPE_WRITE;
 }
 
-bool bh_authenticate(struct bh_auth *const auth, struct bh_request *const request,
-                     const struct bh_route_policy *const policy, int *const ret_result)
+unsigned bh_authorize(struct bh_request *const request, const struct bh_route_policy *const policy)
 {
-    struct bh_principal principal = { .user = BH_USER_DEFAULT, .scopes = BH_SCOPES_ALL };
-    struct bh_error error = { 0 };
-    if (policy && policy->is_public)
-        return true;
-    const int result = auth ? bh_auth_identify(auth, request, &principal, &error) : 0;
-    if (result == BH_EACCESS) {
-        const bool is_told = bh_request_header(request, "Authorization").data != NULL ||
-                             bh_request_header(request, "X-API-Key").data != NULL;
-        *ret_result = refuse(request, 401,
-                             is_told ? "Bearer realm=\"api\", error=\"invalid_token\""
-                                     : "Bearer realm=\"api\"",
-                             error.message);
-        return false;
-    }
-    if (result != 0) {
-        *ret_result = bh_respond_failure(request, &error);
-        return false;
-    }
-    bh_request_set_principal(request, &principal);
-    const unsigned missing = scope_of(request, policy) & ~principal.scopes;
-    if (missing == 0)
-        return true;
+    return scope_of(request, policy) & ~bh_request_principal(request)->scopes;
+}
+
+int bh_authorize_refuse(struct bh_request *const request, const unsigned missing)
+{
     const struct bh_str name = bh_scope_name((enum bh_scope)(missing & -missing));
     char challenge[80], detail[80];
     snprintf(challenge, sizeof(challenge),
              "Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"%.*s\"",
              BH_STR_ARGS(name));
     snprintf(detail, sizeof(detail), "the key or token lacks the scope %.*s", BH_STR_ARGS(name));
-    *ret_result = refuse(request, 403, challenge, detail);
-    return false;
+    return refuse(request, 403, challenge, detail);
 }

@@ -1,10 +1,19 @@
-/* The guard's first step: who sends the request, and whether that is enough for the route. */
+/* The guard's first question: who sends the request, and whether that is enough for the route. From
+ * the request's fiber. */
 #pragma once
 
 #include "bulkhead/runtime/guard.h"
 
-/* True: the request has its principal and may go on. False: it was answered (401, 403, or why it
- * could not be found out), with *ret_result as a handler returns it. `auth` and `policy` may be
- * NULL. From the request's fiber. */
-bool bh_authenticate(struct bh_auth *auth, struct bh_request *request,
-                     const struct bh_route_policy *policy, int *ret_result) BH_MUST_CHECK;
+/* Gives the request its principal; `auth` NULL: everybody is BH_USER_DEFAULT. Errors are those of
+ * bh_auth_identify. */
+int bh_authenticate(struct bh_auth *auth, struct bh_request *request,
+                    struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Answers a request that came from nobody (401); `detail` says why. As a handler returns it. */
+int bh_authenticate_refuse(struct bh_request *request, const char *detail);
+
+/* The scopes (enum bh_scope) that the route needs and the request's principal lacks; 0: none. */
+unsigned bh_authorize(struct bh_request *request, const struct bh_route_policy *policy);
+
+/* Answers a request that lacks `missing` (403). As a handler returns it. */
+int bh_authorize_refuse(struct bh_request *request, unsigned missing);

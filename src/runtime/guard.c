@@ -58,10 +58,38 @@ void bh_guard_set_rate_limits(struct bh_guard *const guard, struct bh_rate_limit
     guard->rate_limits = limits;
 }
 
-static bool is_limited(const struct bh_guard *const guard,
-                       const struct bh_route_policy *const policy)
+/* Whom the request comes from. False: it was answered. Whoever comes with a good key passes,
+ * however many bad ones came from the same address. */
+static bool identify(const struct bh_guard *const guard, struct bh_request *const request,
+                     const struct bh_route_policy *const policy, int *const ret_result)
 {
-    return guard->rate_limits && !(policy && (policy->is_exempt || policy->is_free));
+    struct bh_error error = { 0 };
+    if (policy && policy->is_public)
+        return true;
+    const int result = bh_authenticate(guard->auth, request, &error);
+    if (result == 0)
+        return true;
+    if (result != BH_EACCESS)
+        *ret_result = bh_respond_failure(request, &error);
+    else if (!guard->rate_limits ||
+             bh_rate_limits_pass_refused(guard->rate_limits, request, ret_result))
+        *ret_result = bh_authenticate_refuse(request, error.message);
+    return false;
+}
+
+/* Whether that is enough for the route, and not too often. False: it was answered. */
+static bool permit(const struct bh_guard *const guard, struct bh_request *const request,
+                   const struct bh_route_policy *const policy, int *const ret_result)
+{
+    const bool is_uncounted = policy && (policy->is_exempt || policy->is_free);
+    const unsigned missing = policy && policy->is_public ? 0 : bh_authorize(request, policy);
+    if (guard->rate_limits && (missing || !is_uncounted) &&
+        !bh_rate_limits_pass(guard->rate_limits, request, policy ? policy->rate_group : NULL,
+                             ret_result))
+        return false;
+    if (missing)
+        *ret_result = bh_authorize_refuse(request, missing);
+    return !missing;
 }
 
 static int handle(const struct bh_guard *const guard, struct bh_request *const request,
@@ -105,11 +133,7 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
     const struct bh_guard *const guard = argument;
     const struct bh_route_policy *const policy = bh_request_route(request)->policy;
     int result = 0;
-    if (!bh_authenticate(guard->auth, request, policy, &result))
-        return result;
-    if (is_limited(guard, policy) &&
-        !bh_rate_limits_pass(guard->rate_limits, request, policy ? policy->rate_group : NULL,
-                             &result))
+    if (!identify(guard, request, policy, &result) || !permit(guard, request, policy, &result))
         return result;
     if (guard->memory && policy && policy->is_heavy && bh_memory_is_critical(guard->memory))
         return bh_memory_refuse(request);

@@ -17,13 +17,14 @@
 
 #define ENTRIES 65536
 #define REDIS_WAIT_US (5 * BH_MS_US)
-#define LIMITS_MAX (1 + BH_RATE_LIMIT_GROUPS_MAX)
+#define LIMITS_MAX (2 + BH_RATE_LIMIT_GROUPS_MAX)
 #define NAME_MAX_BYTES 24
 #define POLICY_SIZE 160 /* two items of 24 bytes of name and two numbers */
 #define FIELD_SIZE 160
 #define KEY_SIZE 80
 #define COST 1
 
+enum place { GLOBAL, REFUSED, GROUPS };
 enum outcome { ALLOWED, LIMITED, DRY_RUN, OUTCOMES };
 enum store_error { STORE_TIMED_OUT, STORE_UNAVAILABLE, STORE_ERROR, STORE_ERRORS };
 
@@ -37,7 +38,7 @@ struct limit {
 
 struct bh_rate_limits {
     unsigned count;
-    struct limit limits[LIMITS_MAX]; /* the global one first */
+    struct limit limits[LIMITS_MAX]; /* the global one, that of the refused, the groups */
     bool is_dry_run;
     struct bh_networks trusted;
     enum bh_forwarded forwarded;
@@ -45,7 +46,8 @@ struct bh_rate_limits {
     bh_metric store_errors[STORE_ERRORS], fallbacks;
 };
 
-/* What the limits said of one request: the global one, and that of its group if it has one. */
+/* What the limits said of one request: the global one, and that of its group if it has one; or that
+ * of the refused alone. */
 struct decision {
     const struct limit *limits[2];
     struct bh_limiter_verdict verdicts[2];
@@ -64,24 +66,21 @@ static double count_entries(void *const argument)
     return (double)sum;
 }
 
-static void make_policy(const struct bh_rate_limits *const limits, struct limit *const limit)
+/* Appends what it says of one limit to the field's text. */
+static void add_policy(char text[POLICY_SIZE], const struct limit *const limit)
 {
-    const struct limit *const global = &limits->limits[0];
-    const struct bh_limiter_quota *const all = bh_limiter_quota_of(global->limiter);
-    const struct bh_limiter_quota *const own = bh_limiter_quota_of(limit->limiter);
-    const int size = snprintf(limit->policy, POLICY_SIZE, "\"%s\";q=%llu;w=%llu", global->name,
-                              (unsigned long long)all->count,
-                              (unsigned long long)(all->window_us / BH_SECOND_US));
-    bh_assert(size > 0 && size < POLICY_SIZE);
-    if (limit != global)
-        snprintf(limit->policy + size, POLICY_SIZE - (size_t)size, ", \"%s\";q=%llu;w=%llu",
-                 limit->name, (unsigned long long)own->count,
-                 (unsigned long long)(own->window_us / BH_SECOND_US));
+    const size_t size = strlen(text);
+    const struct bh_limiter_quota *const quota = bh_limiter_quota_of(limit->limiter);
+    const int added = snprintf(text + size, POLICY_SIZE - size, "%s\"%s\";q=%llu;w=%llu",
+                               size > 0 ? ", " : "", limit->name, (unsigned long long)quota->count,
+                               (unsigned long long)(quota->window_us / BH_SECOND_US));
+    bh_assert(added > 0 && size + (size_t)added < POLICY_SIZE);
 }
 
+/* One that is `beside` another (NULL: none) is told of behind it. */
 static int add_limit(struct bh_rate_limits *const limits, const char *const name,
-                     const struct bh_limiter_quota *const quota, const size_t entries,
-                     struct bh_error *const reterr)
+                     const struct bh_limiter_quota *const quota, const struct limit *const beside,
+                     const size_t entries, struct bh_error *const reterr)
 {
     static const char *const outcomes[OUTCOMES] = { "allowed", "limited", "dry_run" };
     struct limit *const limit = &limits->limits[limits->count];
@@ -94,7 +93,9 @@ static int add_limit(struct bh_rate_limits *const limits, const char *const name
     limits->count++;
     limit->name = name;
     bh_limiter_quota_text(quota, limit->quota);
-    make_policy(limits, limit);
+    if (beside)
+        add_policy(limit->policy, beside);
+    add_policy(limit->policy, limit);
     for (int i = 0; i < OUTCOMES; i++) {
         const char *const values[] = { name, outcomes[i] };
         limit->outcomes[i] = bh_metrics_child(&metric_families[METRIC_requests], values, 2);
@@ -144,10 +145,12 @@ int bh_rate_limits_create(const struct bh_rate_limits_options *const options,
     limits->forwarded = options->uses_forwarded ? BH_FORWARDED_RFC7239 : BH_FORWARDED_FOR;
     int result = parse_proxies(options, &limits->trusted, reterr);
     if (result == 0)
-        result = add_limit(limits, "global", &options->global, entries, reterr);
+        result = add_limit(limits, "global", &options->global, NULL, entries, reterr);
+    if (result == 0)
+        result = add_limit(limits, "refused", &options->refused, NULL, entries, reterr);
     for (size_t i = 0; result == 0 && i < options->group_count; i++)
-        result = add_limit(limits, options->groups[i].name, &options->groups[i].quota, entries,
-                           reterr);
+        result = add_limit(limits, options->groups[i].name, &options->groups[i].quota,
+                           &limits->limits[GLOBAL], entries, reterr);
     if (result == 0)
         result = add_store(limits, options, reterr);
     if (result) {
@@ -215,18 +218,18 @@ static bool is_allowed(const struct decision *const decision)
 static void decide_here(struct decision *const decision, const struct bh_str key)
 {
     const uint64_t now_us = bh_loop_now_us(bh_loop_current());
-    struct bh_limiter *const global = decision->limits[0]->limiter;
+    struct bh_limiter *const wide = decision->limits[0]->limiter;
     if (decision->count == 1) {
-        decision->verdicts[0] = bh_limiter_check(global, key, COST, now_us);
+        decision->verdicts[0] = bh_limiter_check(wide, key, COST, now_us);
         return;
     }
     struct bh_limiter *const group = decision->limits[1]->limiter;
     decision->verdicts[1] = bh_limiter_peek(group, key, COST, now_us);
     if (!decision->verdicts[1].is_allowed) {
-        decision->verdicts[0] = bh_limiter_peek(global, key, 0, now_us);
+        decision->verdicts[0] = bh_limiter_peek(wide, key, 0, now_us);
         return;
     }
-    decision->verdicts[0] = bh_limiter_check(global, key, COST, now_us);
+    decision->verdicts[0] = bh_limiter_check(wide, key, COST, now_us);
     if (decision->verdicts[0].is_allowed)
         decision->verdicts[1] = bh_limiter_check(group, key, COST, now_us);
     else
@@ -377,29 +380,42 @@ static int refuse(struct bh_request *const request, const struct decision *const
 static const struct limit *limit_of(const struct bh_rate_limits *const limits,
                                     const char *const group)
 {
-    for (unsigned i = 1; i < limits->count; i++)
+    for (unsigned i = GROUPS; i < limits->count; i++)
         if (strcmp(limits->limits[i].name, group) == 0)
             return &limits->limits[i];
     return NULL;
 }
 
+static bool pass(struct bh_rate_limits *const limits, struct bh_request *const request,
+                 struct decision *const decision, const struct bh_str key, int *const ret_result)
+{
+    if (!limits->store || !decide_there(limits, decision, key))
+        decide_here(decision, key);
+    count(limits, decision);
+    add_fields(request, decision);
+    if (is_allowed(decision) || limits->is_dry_run)
+        return true;
+    *ret_result = refuse(request, decision);
+    return false;
+}
+
 bool bh_rate_limits_pass(struct bh_rate_limits *const limits, struct bh_request *const request,
                          const char *const group, int *const ret_result)
 {
-    struct decision decision = { .limits = { &limits->limits[0] }, .count = 1 };
+    struct decision decision = { .limits = { &limits->limits[GLOBAL] }, .count = 1 };
     char buffer[KEY_SIZE];
-    const struct bh_str key = key_of(limits, request, buffer);
     if (group) {
         decision.limits[1] = limit_of(limits, group);
         bh_assert(decision.limits[1]);
         decision.count = 2;
     }
-    if (!limits->store || !decide_there(limits, &decision, key))
-        decide_here(&decision, key);
-    count(limits, &decision);
-    add_fields(request, &decision);
-    if (is_allowed(&decision) || limits->is_dry_run)
-        return true;
-    *ret_result = refuse(request, &decision);
-    return false;
+    return pass(limits, request, &decision, key_of(limits, request, buffer), ret_result);
+}
+
+bool bh_rate_limits_pass_refused(struct bh_rate_limits *const limits,
+                                 struct bh_request *const request, int *const ret_result)
+{
+    struct decision decision = { .limits = { &limits->limits[REFUSED] }, .count = 1 };
+    char buffer[KEY_SIZE];
+    return pass(limits, request, &decision, client_key(limits, request, buffer), ret_result);
 }

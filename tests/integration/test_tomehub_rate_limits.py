@@ -148,6 +148,71 @@ def test_off_means_off(limited: Callable[..., JsonClient]) -> None:
         assert answer.status == 200 and "ratelimit" not in answer.headers
 
 
+Requester = Callable[..., Answer]
+
+
+@pytest.fixture
+def ask(limited: Callable[..., JsonClient], command: Callable[..., Any]) -> Callable[..., Any]:
+    """`ask(RATE_LIMIT_REFUSED="3/hour")`: a server that wants keys; gives a function that asks for
+    the books, and two keys for it, one for reading and one for operators."""
+
+    def start(**settings: object) -> tuple[Requester, str, str]:
+        client = limited(AUTH="keys", **settings)
+
+        def make_key(scope: str) -> str:
+            return str(command("keys", "create", "--scopes", scope).stdout.strip())
+
+        def request(key: str | None, method: str = "GET", path: str = "/api/books", **headers: str
+                    ) -> Answer:  # fmt: skip
+            if key is not None:
+                headers["authorization"] = f"Bearer {key}"
+            return client.request(method, path, None, **headers)
+
+        return request, make_key("read"), make_key("admin")
+
+    return start
+
+
+def test_refused_logins_are_counted_by_address(ask: Callable[..., Any]) -> None:
+    request, key, _ = ask(RATE_LIMIT_REFUSED="3/hour", RATE_LIMIT_GLOBAL="50/hour")
+    wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
+    for used, bad in enumerate((None, wrong, "a.b.c"), 1):
+        answer = request(bad)
+        assert answer.status == 401 and remaining(answer) == 3 - used
+        assert answer.headers["ratelimit-policy"] == '"refused";q=3;w=3600'
+    for bad, path in ((wrong, "/api/books"), (None, "/metrics"), (None, "/api/health")):
+        answer = request(bad, path=path)
+        assert 1200 <= assert_refused(answer, "3 per 1 hour") <= 1502
+        assert "www-authenticate" not in answer.headers
+    # Whoever has a good key is served all along, by their own quota; and what is public stays so.
+    assert [remaining(request(key)) for _ in range(3)] == [49, 48, 47]
+    assert request(None, path="/").status == request(None, path="/readyz").status == 200
+
+
+def test_a_missing_scope_counts_to_its_user(ask: Callable[..., Any]) -> None:
+    """Also on routes on which nothing else is counted."""
+    request, key, admin = ask(RATE_LIMIT_GLOBAL="4/hour", RATE_LIMIT_REFUSED="1/hour")
+    for method, path in (("GET", "/metrics"), ("DELETE", "/api/books/1")) * 2:
+        assert request(key, method, path).status == 403
+    assert_refused(request(key, path="/metrics"), "4 per 1 hour")
+    assert_refused(request(key), "4 per 1 hour")
+    assert request(admin, path="/metrics").status == 200
+    assert request(None).status == 401
+
+
+def test_refused_logins_of_a_household_count_together(ask: Callable[..., Any]) -> None:
+    request, key, _ = ask(RATE_LIMIT_REFUSED="2/hour", TRUSTED_PROXIES="127.0.0.1")
+    addresses = ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:2::3", "2001:db8:1:3::1")
+    statuses = [request(None, X_Forwarded_For=address).status for address in addresses]
+    assert statuses == [401, 401, 429, 401]
+    assert request(key, X_Forwarded_For=addresses[2]).status == 200
+
+
+def test_dry_run_refuses_logins_by_401_alone(ask: Callable[..., Any]) -> None:
+    request, _, _ = ask(RATE_LIMIT_REFUSED="1/hour", RATE_LIMIT_DRY_RUN="on")
+    assert [request(None).status for _ in range(3)] == [401] * 3
+
+
 def client_count(client: JsonClient, *values: str, field: str = "X_Forwarded_For") -> list[int]:
     """The searches left after one search for each header value."""
     return [remaining(search(client, **{field: value})) for value in values]
@@ -190,6 +255,7 @@ def test_proxies_may_write_forwarded(limited: Callable[..., JsonClient]) -> None
         ("RATE_LIMIT_GLOBAL", "0"),
         ("RATE_LIMIT_SEARCH", "100/day"),
         ("RATE_LIMIT_INGEST", "ten"),
+        ("RATE_LIMIT_REFUSED", "off"),
         ("TRUSTED_PROXIES", "proxy.example"),
         ("TRUSTED_PROXY_HEADER", "x-real-ip"),
         ("REDIS_URL", "http://127.0.0.1"),

@@ -3,6 +3,8 @@
  *
  * Each request counts to the global limit and, if its route says so, to that of a group. It is
  * charged to the authenticated user, else to the client's address (IPv6: its network of 64 bits).
+ * A request refused for who sends it (401) counts to a limit of its own, always by address, so that
+ * users behind that address lose nothing by it.
  * Every answer then carries X-RateLimit-Limit, -Remaining and -Reset (of the limit that is nearest
  * to its end; Reset in seconds since 1970, when the quota is whole), and RateLimit-Policy and
  * RateLimit (draft-ietf-httpapi-ratelimit-headers-11), where `t` is the seconds for which the `r`
@@ -28,6 +30,7 @@ struct bh_rate_limit_group {
 
 struct bh_rate_limits_options {
     struct bh_limiter_quota global;
+    struct bh_limiter_quota refused;          /* requests that come from nobody */
     const struct bh_rate_limit_group *groups; /* copied */
     size_t group_count;
     size_t entries;              /* clients told apart by each limit; 0: 65,536, half a MiB */
@@ -54,3 +57,8 @@ void bh_rate_limits_destroy(struct bh_rate_limits *limits);
  * 429; *ret_result is what that gave. From the request's fiber. */
 bool bh_rate_limits_pass(struct bh_rate_limits *limits, struct bh_request *request,
                          const char *group, int *ret_result) BH_MUST_CHECK;
+
+/* The same for a request that is about to be refused for who sends it: counted to the limit of
+ * those, by its address. */
+bool bh_rate_limits_pass_refused(struct bh_rate_limits *limits, struct bh_request *request,
+                                 int *ret_result) BH_MUST_CHECK;
