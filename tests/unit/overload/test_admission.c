@@ -1,12 +1,7 @@
 #include "cmocka_setup.h"
-#include "in_fiber.h"
+#include "crowd.h"
 
-#include <stdatomic.h>
-
-#include "bulkhead/base/thread.h"
-#include "bulkhead/base/time.h"
 #include "bulkhead/overload/admission.h"
-#include "prng.h"
 
 static struct bh_admission *admission;
 static struct bh_admission_class *class;
@@ -258,86 +253,26 @@ static void test_scales(void **const state)
 
 /* ---- Several loops, at random ---- */
 
-#define LOOPS 3
-#define VISITS 3000
-#define AT_ONCE 8
 #define LIMIT 3
 
-static atomic_uint inside;
-static atomic_uint granted;
-
-struct crowd {
-    uint64_t random;
-    unsigned begun, running;
-    struct bh_fiber *waiting[AT_ONCE];
-    pthread_t thread;
-};
-
-struct walker {
-    struct crowd *crowd;
-    unsigned place;
-};
-
-static void walk_through(void *const argument)
+static void visit_class(struct crowd_visitor *const visitor)
 {
-    const struct walker walker = *(const struct walker *)argument;
-    struct crowd *const crowd = walker.crowd;
     struct bh_admission_ticket ticket;
-    crowd->waiting[walker.place] = bh_fiber_current();
-    if (prng_below(&crowd->random, 4) == 0)
-        bh_fiber_set_deadline(bh_time_now_us() + prng_below(&crowd->random, 500));
-    const enum bh_admission_priority priority = (enum bh_admission_priority)prng_below(
-        &crowd->random, BH_ADMISSION_PRIORITIES);
+    const enum bh_admission_priority priority = (enum bh_admission_priority)crowd_below(
+        visitor, BH_ADMISSION_PRIORITIES);
     const int result = bh_admission_enter(class, priority, &ticket, NULL);
-    crowd->waiting[walker.place] = NULL;
-    if (result == 0) {
-        bh_assert(atomic_fetch_add(&inside, 1) < LIMIT);
-        for (uint64_t i = prng_below(&crowd->random, 4); i > 0; i--)
-            bh_fiber_yield();
-        atomic_fetch_sub(&inside, 1);
-        atomic_fetch_add(&granted, 1);
-        bh_admission_leave(&ticket, prng_below(&crowd->random, 2) == 0);
-    }
-    crowd->running--;
-}
-
-static void walk_crowd(void *const argument)
-{
-    struct crowd *const crowd = argument;
-    struct walker walkers[AT_ONCE];
-    while (crowd->begun < VISITS || crowd->running > 0) {
-        const unsigned place = (unsigned)prng_below(&crowd->random, AT_ONCE);
-        if (crowd->waiting[place]) {
-            if (prng_below(&crowd->random, 3) == 0)
-                bh_fiber_cancel(crowd->waiting[place]);
-        } else if (crowd->running < AT_ONCE && crowd->begun < VISITS) {
-            walkers[place] = (struct walker){ crowd, place };
-            crowd->begun++;
-            crowd->running++;
-            bh_assert(bh_fiber_spawn(bh_loop_current(), walk_through, &walkers[place]) == 0);
-        }
-        bh_fiber_yield();
-    }
-}
-
-static void *crowd_main(void *const argument)
-{
-    in_fiber_run(walk_crowd, argument);
-    return NULL;
+    crowd_stay(visitor, result);
+    if (result == 0)
+        bh_admission_leave(&ticket, crowd_below(visitor, 2) == 0);
 }
 
 static void test_loops_share_a_class(void **const state)
 {
     (void)state;
-    struct crowd crowds[LOOPS] = { 0 };
+    struct crowd crowd = { .visit = visit_class, .limit = LIMIT, .seed = 11 };
     create(LIMIT, 4, BH_SECOND_US);
-    for (unsigned i = 0; i < LOOPS; i++) {
-        crowds[i].random = 11 + i;
-        assert_int_equal(bh_thread_start(crowd_main, &crowds[i], &crowds[i].thread), 0);
-    }
-    for (unsigned i = 0; i < LOOPS; i++)
-        pthread_join(crowds[i].thread, NULL);
-    assert_true(atomic_load(&granted) > 0);
+    crowd_run(&crowd);
+    assert_true(crowd.granted > 0);
     assert_int_equal(statistics().in_hand, 0);
     assert_int_equal(statistics().waiting, 0);
     bh_admission_destroy(admission);

@@ -1,14 +1,10 @@
 #include "cmocka_setup.h"
-#include "in_fiber.h"
+#include "crowd.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
-#include "bulkhead/base/thread.h"
-#include "bulkhead/base/time.h"
 #include "bulkhead/overload/stream_gate.h"
 #include "overload/stream_line.h"
-#include "prng.h"
 
 /* ---- The line, in every interleaving ---- */
 
@@ -308,85 +304,21 @@ static void test_shrinks(void **const state)
 
 /* ---- Loops: holders, waiters, cancellation and time-outs at random, on several threads ---- */
 
-#define LOOPS 3
-#define VISITS 3000
-#define AT_ONCE 8
 #define SLOTS 3
 
-static atomic_uint inside;
-static atomic_uint counts[3]; /* granted, refused, ended by themselves */
-
-struct crowd {
-    uint64_t random;
-    unsigned begun, running;
-    struct bh_fiber *waiting[AT_ONCE]; /* who may be cancelled */
-    pthread_t thread;
-};
-
-struct walker {
-    struct crowd *crowd;
-    unsigned place;
-};
-
-static void walk_through(void *const argument)
+static void visit_gate(struct crowd_visitor *const visitor)
 {
-    const struct walker walker = *(const struct walker *)argument;
-    struct crowd *const crowd = walker.crowd;
     BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
-    crowd->waiting[walker.place] = bh_fiber_current();
-    if (prng_below(&crowd->random, 4) == 0)
-        bh_fiber_set_deadline(bh_time_now_us() + prng_below(&crowd->random, 500));
-    const int result = bh_stream_gate_enter(gate, &slot);
-    crowd->waiting[walker.place] = NULL;
-    atomic_fetch_add(&counts[result == 0 ? 0 : result == BH_EBUSY ? 1 : 2], 1);
-    if (result == 0) {
-        bh_assert(atomic_fetch_add(&inside, 1) < SLOTS);
-        for (uint64_t i = prng_below(&crowd->random, 4); i > 0; i--)
-            bh_fiber_yield();
-        atomic_fetch_sub(&inside, 1);
-    }
-    bh_stream_slot_leave(&slot);
-    crowd->running--;
-}
-
-static void walk_crowd(void *const argument)
-{
-    struct crowd *const crowd = argument;
-    struct walker walkers[AT_ONCE];
-    while (crowd->begun < VISITS || crowd->running > 0) {
-        const unsigned place = (unsigned)prng_below(&crowd->random, AT_ONCE);
-        if (crowd->waiting[place]) {
-            if (prng_below(&crowd->random, 3) == 0)
-                bh_fiber_cancel(crowd->waiting[place]);
-        } else if (crowd->running < AT_ONCE && crowd->begun < VISITS) {
-            walkers[place] = (struct walker){ crowd, place };
-            crowd->begun++;
-            crowd->running++;
-            bh_assert(bh_fiber_spawn(bh_loop_current(), walk_through, &walkers[place]) == 0);
-        }
-        bh_fiber_yield();
-    }
-}
-
-static void *crowd_main(void *const argument)
-{
-    in_fiber_run(walk_crowd, argument);
-    return NULL;
+    crowd_stay(visitor, bh_stream_gate_enter(gate, &slot));
 }
 
 static void test_loops_share_a_gate(void **const state)
 {
     (void)state;
-    struct crowd crowds[LOOPS] = { 0 };
+    struct crowd crowd = { .visit = visit_gate, .limit = SLOTS, .seed = 7 };
     gate = create(SLOTS, 3, 300);
-    for (unsigned i = 0; i < LOOPS; i++) {
-        crowds[i].random = 7 + i;
-        assert_int_equal(bh_thread_start(crowd_main, &crowds[i], &crowds[i].thread), 0);
-    }
-    for (unsigned i = 0; i < LOOPS; i++)
-        pthread_join(crowds[i].thread, NULL);
-    assert_int_equal(counts[0] + counts[1] + counts[2], LOOPS * VISITS);
-    assert_true(counts[0] > 0);
+    crowd_run(&crowd);
+    assert_true(crowd.granted > 0);
     assert_int_equal(statistics().active, 0);
     assert_int_equal(statistics().waiting, 0);
     bh_stream_gate_destroy(gate);
