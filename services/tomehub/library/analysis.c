@@ -18,6 +18,9 @@
 #include <unicode/uscript.h>
 #include <unicode/ustring.h>
 #include <unicode/utf8.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "bulkhead/base/assert.h"
 
@@ -29,6 +32,7 @@
 #define CACHE_WORD_MAX 28
 #define ENDS_WORD 1         /* an ASCII character that no word goes on behind */
 #define TOKEN_UNITS_MAX 128 /* UTF-16 units of a word given to a stemmer */
+#define WANTED_MAX 4        /* different first letters that are looked for many bytes at a time */
 
 enum char_class { OTHER, LETTER, DIGIT, MARK, IGNORED, APOSTROPHE, SINGLE };
 
@@ -55,6 +59,8 @@ struct tome_analyzer {
     struct bh_str text;
     size_t offset;
     const bool *first_letters; /* of the plain words that are wanted; NULL: all */
+    char wanted[WANTED_MAX];   /* these letters, padded with the last one */
+    bool skips;                /* they are few enough to be looked for many bytes at a time */
     bool after_single;         /* the token before was SINGLE and ended right here */
     size_t form_size;
     char form[TOME_FORM_MAX + FOLDED_MAX];
@@ -293,6 +299,12 @@ void tome_analyzer_begin_some(struct tome_analyzer *const analyzer, const struct
     analyzer->offset = 0;
     analyzer->first_letters = first_letters;
     analyzer->after_single = false;
+    size_t count = 0;
+    for (char letter = 'a'; first_letters != NULL && letter <= 'z'; letter++) {
+        if (first_letters[(unsigned char)letter] && count++ < WANTED_MAX)
+            memset(analyzer->wanted + count - 1, letter, WANTED_MAX - count + 1);
+    }
+    analyzer->skips = count > 0 && count <= WANTED_MAX;
 }
 
 /* ---- Tokens ---- */
@@ -460,6 +472,53 @@ static size_t plain_word_end(const struct bh_str text, const size_t start)
     return end == text.size || plain_table[data[end]] == ENDS_WORD ? end : start;
 }
 
+#ifdef __SSE2__
+/* Where, at or behind `offset`, which is no word's inside, a wanted plain word may begin, or a word
+ * that is not plain: 16 bytes at a time, as long as there are so many. */
+static size_t skip_plain_words(const struct tome_analyzer *const analyzer, const size_t offset)
+{
+    const struct bh_str text = analyzer->text;
+    __m128i wanted[WANTED_MAX];
+    for (size_t i = 0; i < WANTED_MAX; i++)
+        wanted[i] = _mm_set1_epi8(analyzer->wanted[i]);
+    unsigned inside = 0; /* 1: the block before ended with a letter */
+    size_t stop = offset;
+    for (; text.size - stop >= 16; stop += 16) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text.data + stop));
+        const __m128i small = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+        const __m128i from_a = _mm_sub_epi8(small, _mm_set1_epi8('a'));
+        const __m128i letter = _mm_cmpeq_epi8(_mm_min_epu8(from_a, _mm_set1_epi8(25)), from_a);
+        const __m128i from_0 = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
+        const __m128i digit = _mm_cmpeq_epi8(_mm_min_epu8(from_0, _mm_set1_epi8(9)), from_0);
+        const __m128i apostrophe = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\''));
+        /* The highest bit tells what is not ASCII. */
+        const unsigned other = (unsigned)_mm_movemask_epi8(
+            _mm_or_si128(bytes, _mm_or_si128(digit, apostrophe)));
+        __m128i first = _mm_cmpeq_epi8(small, wanted[0]);
+        for (size_t i = 1; i < WANTED_MAX; i++)
+            first = _mm_or_si128(first, _mm_cmpeq_epi8(small, wanted[i]));
+        const unsigned letters = (unsigned)_mm_movemask_epi8(letter);
+        const unsigned begins = (unsigned)_mm_movemask_epi8(first) & ~(letters << 1 | inside);
+        const unsigned stops = (other | begins) & 0xffff;
+        inside = letters >> 15;
+        if (stops != 0) {
+            stop += (size_t)__builtin_ctz(stops);
+            break;
+        }
+    }
+    /* Back to the beginning of the word that something else stands in. */
+    while (stop > offset && plain_table[(uint8_t)text.data[stop - 1]] > ENDS_WORD)
+        stop--;
+    return stop;
+}
+#else
+static size_t skip_plain_words(const struct tome_analyzer *const analyzer, const size_t offset)
+{
+    (void)analyzer;
+    return offset;
+}
+#endif
+
 static void read_plain_word(struct tome_analyzer *const analyzer, const size_t start,
                             const size_t end, struct tome_token *const ret_token)
 {
@@ -477,6 +536,11 @@ bool tome_analyzer_next(struct tome_analyzer *const analyzer, struct tome_token 
 {
     const struct bh_str text = analyzer->text;
     while (analyzer->offset < text.size) {
+        if (analyzer->skips) {
+            const size_t behind = skip_plain_words(analyzer, analyzer->offset);
+            analyzer->after_single &= behind == analyzer->offset;
+            analyzer->offset = behind;
+        }
         const size_t start = analyzer->offset;
         const size_t plain_end = plain_word_end(text, start);
         if (plain_end > start) {

@@ -23,7 +23,10 @@ enum {
     COLUMN_TITLE_SORT,
     COLUMN_CREATED_AT,
     COLUMN_TITLE_WORDS,
-    COLUMN_AUTHOR_WORDS
+    COLUMN_AUTHOR_WORDS,
+    COLUMN_PAGE_KIND,
+    COLUMN_METADATA,
+    COLUMN_HAS_LABELS
 };
 
 /* A word of a title or author. */
@@ -66,9 +69,9 @@ static int take_books(struct tome_catalogue *const catalogue, const struct bh_db
         visible->books[i].id = bh_db_int_at(rows, i, COLUMN_ID);
         visible->books[i].chunk_count = chunks;
         visible->chunk_count += chunks;
-        visible
-            ->language_chunks[tome_language_from_code(bh_db_text_at(rows, i, COLUMN_LANGUAGE))] +=
-            chunks;
+        const enum tome_language language = tome_language_from_code(
+            bh_db_text_at(rows, i, COLUMN_LANGUAGE));
+        visible->language_chunks[language] += chunks;
         word_count += bh_db_int_at(rows, i, COLUMN_WORD_COUNT);
         books[i] = (struct tome_catalogue_book){
             .title = copy_at(arena, rows, i, COLUMN_TITLE, &has_failed),
@@ -76,7 +79,11 @@ static int take_books(struct tome_catalogue *const catalogue, const struct bh_db
             .source_type = copy_at(arena, rows, i, COLUMN_SOURCE_TYPE, &has_failed),
             .tags = copy_at(arena, rows, i, COLUMN_TAGS, &has_failed),
             .title_sort = copy_at(arena, rows, i, COLUMN_TITLE_SORT, &has_failed),
+            .page_kind = copy_at(arena, rows, i, COLUMN_PAGE_KIND, &has_failed),
+            .metadata = copy_at(arena, rows, i, COLUMN_METADATA, &has_failed),
             .created_at = bh_db_int_at(rows, i, COLUMN_CREATED_AT),
+            .language = language,
+            .has_labels = bh_db_int_at(rows, i, COLUMN_HAS_LABELS) != 0,
         };
     }
     visible->book_count = count;

@@ -1,7 +1,7 @@
 /*
  * The catalogue: what search knows of an owner's visible books, of one generation of the library,
- * in memory: enough to match titles, to filter, to order and to make facets without asking the
- * database. Constant once made (but for kept counts), shared by all loops and worker threads.
+ * in memory: enough to match titles, to filter, to order, to make facets and to tell a hit's book
+ * without asking the database. Constant once made (but for kept counts), shared by all loops and worker threads.
  */
 #pragma once
 
@@ -12,8 +12,10 @@
 #include "library/word_lists.h"
 
 struct tome_catalogue_book {
-    struct bh_str title, author, source_type, tags, title_sort;
+    struct bh_str title, author, source_type, page_kind, tags, metadata, title_sort;
     int64_t created_at;
+    enum tome_language language;
+    bool has_labels; /* of pages */
 };
 
 #define TOME_CATALOGUE_COUNTS 1024

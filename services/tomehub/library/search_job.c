@@ -268,8 +268,8 @@ static int take_details(struct tome_search_run *const run, const struct tome_sea
         return no_memory(reterr);
 
     struct tome_snippet snippet;
-    if (tome_snippet_make(run->analyzer, tome_language_from_code(row->language), &run->plan,
-                          hit->content, arena, &snippet) < 0)
+    if (tome_snippet_make(run->analyzer, row->language, &run->plan, hit->content, arena, &snippet) <
+        0)
         return no_memory(reterr);
     hit->snippet = snippet.text;
     hit->highlights = snippet.highlights;
@@ -279,7 +279,7 @@ static int take_details(struct tome_search_run *const run, const struct tome_sea
     hit->page_label = page_label(arena, row->labels, hit->page_number);
     if (run->request->for_answer)
         hit->passage = (struct tome_search_passage){
-            .language = tome_language_from_code(row->language),
+            .language = row->language,
             .page_first = row->page_number,
             .page_breaks = copy(arena, row->page_breaks),
             .page_labels = copy(arena, row->labels),

@@ -8,10 +8,11 @@
 
 /* A row of search_details.sql, or with only the title of search_titles.sql. */
 struct tome_search_row {
-    struct bh_str title, author, source_type, page_kind, language, tags, metadata, chapter;
+    struct bh_str title, author, source_type, page_kind, tags, metadata, chapter;
     struct bh_str page_breaks, content;
     struct bh_str labels; /* "number:label" of the chunk's pages, by char(31) */
-    int64_t page_number, page_end, paragraph;
+    int64_t page_number, paragraph;
+    enum tome_language language;
 };
 
 struct tome_search_job {

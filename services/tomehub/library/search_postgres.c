@@ -16,6 +16,7 @@
 
 #define FETCHED_BYTES_MAX ((size_t)256 << 20)
 #define JSON_BYTES_MAX (32U << 20)
+#define ARRAY_BYTES_MAX (4U << 20)
 #define FETCHES_MAX 32 /* of one search: words, and per misspelt word its vocabulary and counts */
 #define TRIES_MAX 8
 
@@ -138,15 +139,50 @@ static int fetch(struct postgres_search *const search, struct bh_error *const re
     return result;
 }
 
+static const struct tome_catalogue_book *book_of(const struct postgres_search *const search,
+                                                 const size_t hit)
+{
+    const struct tome_catalogue *const catalogue = search->postings.catalogue;
+    const int64_t id = search->job->candidates[hit].id >> TOME_ORDINAL_BITS;
+    return &catalogue->books[tome_visible_find(&catalogue->visible, id)];
+}
+
+/* The picked chunks, and those of their books that have page labels, as arrays of PostgreSQL. */
+static void write_hits(const struct postgres_search *const search, struct bh_buf *const ids,
+                       struct bh_buf *const labelled)
+{
+    int64_t last = 0;
+    bh_buf_append_byte(ids, '{');
+    bh_buf_append_byte(labelled, '{');
+    for (size_t i = 0; i < search->job->count; i++) {
+        const int64_t id = search->job->candidates[i].id;
+        const int64_t book_id = id >> TOME_ORDINAL_BITS;
+        if (i > 0)
+            bh_buf_append_byte(ids, ',');
+        bh_buf_append_int(ids, id);
+        if (!book_of(search, i)->has_labels || book_id == last)
+            continue;
+        if (last > 0)
+            bh_buf_append_byte(labelled, ',');
+        bh_buf_append_int(labelled, book_id);
+        last = book_id;
+    }
+    bh_buf_append_byte(ids, '}');
+    bh_buf_append_byte(labelled, '}');
+}
+
 static int fetch_hits(struct postgres_search *const search, struct bh_error *const reterr)
 {
     struct bh_buf ids BH_CLEANUP(bh_buf_fini_cleanup);
-    bh_buf_init(&ids, JSON_BYTES_MAX);
-    tome_search_job_ids(search->job, &ids);
-    if (bh_buf_error(&ids) != 0)
+    struct bh_buf labelled BH_CLEANUP(bh_buf_fini_cleanup);
+    bh_buf_init(&ids, ARRAY_BYTES_MAX);
+    bh_buf_init(&labelled, ARRAY_BYTES_MAX);
+    write_hits(search, &ids, &labelled);
+    if (bh_buf_error(&ids) != 0 || bh_buf_error(&labelled) != 0)
         return no_memory(reterr);
     const struct bh_db_value parameters[] = { bh_db_int(search->job->request->owner_id),
-                                              bh_db_text(bh_buf_peek(&ids)) };
+                                              bh_db_text(bh_buf_peek(&ids)),
+                                              bh_db_text(bh_buf_peek(&labelled)) };
     return bh_db_query(tome_searcher_db(search->searcher), BH_DB_READ, &TOME_SQL_SEARCH_HITS,
                        parameters, BH_COUNT_OF(parameters), search->arena, &search->hits, reterr);
 }
@@ -163,45 +199,47 @@ static int pick(void *const argument, struct tome_analyzer *const analyzer,
 }
 
 /* The columns of search_hits.sql. */
-static struct tome_search_row row_at(const struct bh_db_rows *const rows, const size_t row)
+static struct tome_search_row row_at(const struct tome_catalogue_book *const book,
+                                     const struct bh_db_rows *const rows, const size_t row)
 {
     return (struct tome_search_row){
-        .title = bh_db_text_at(rows, row, 1),
-        .author = bh_db_text_at(rows, row, 2),
-        .source_type = bh_db_text_at(rows, row, 3),
-        .page_kind = bh_db_text_at(rows, row, 4),
-        .language = bh_db_text_at(rows, row, 5),
-        .tags = bh_db_text_at(rows, row, 6),
-        .metadata = bh_db_text_at(rows, row, 7),
-        .chapter = bh_db_text_at(rows, row, 8),
-        .page_number = bh_db_int_at(rows, row, 9),
-        .page_end = bh_db_int_at(rows, row, 10),
-        .page_breaks = bh_db_text_at(rows, row, 11),
-        .paragraph = bh_db_int_at(rows, row, 12),
-        .content = bh_db_text_at(rows, row, 13),
-        .labels = bh_db_text_at(rows, row, 14),
+        .title = book->title,
+        .author = book->author,
+        .source_type = book->source_type,
+        .page_kind = book->page_kind,
+        .language = book->language,
+        .tags = book->tags,
+        .metadata = book->metadata,
+        .chapter = bh_db_text_at(rows, row, 1),
+        .page_number = bh_db_int_at(rows, row, 2),
+        .page_breaks = bh_db_text_at(rows, row, 3),
+        .paragraph = bh_db_int_at(rows, row, 4),
+        .content = bh_db_text_at(rows, row, 5),
+        .labels = bh_db_text_at(rows, row, 6),
     };
 }
 
 static int take_rows(struct postgres_search *const search, struct bh_error *const reterr)
 {
     struct tome_search_job *const job = search->job;
-    const struct tome_catalogue *const catalogue = search->postings.catalogue;
     const bool with_details = tome_search_job_wants_details(job);
+    uint32_t *const rows = bh_arena_calloc(search->arena, job->count + 1, sizeof(*rows));
+    if (rows == NULL)
+        return no_memory(reterr);
+    for (size_t i = 0; i < search->hits.row_count; i++) {
+        const int64_t place = bh_db_int_at(&search->hits, i, 0);
+        if (place >= 1 && (size_t)place <= job->count)
+            rows[place - 1] = (uint32_t)i + 1;
+    }
     int result = 0;
     for (size_t i = 0; i < job->count && result == 0; i++) {
-        const int64_t id = job->candidates[i].id;
-        struct tome_search_row row = { 0 };
-        if (with_details) {
-            if (i >= search->hits.row_count || bh_db_int_at(&search->hits, i, 0) != id) {
-                tome_search_job_lost(job, i, reterr);
-                return BH_ECONFLICT;
-            }
-            row = row_at(&search->hits, i);
-        } else {
-            const int64_t at = tome_visible_find(&catalogue->visible, id >> TOME_ORDINAL_BITS);
-            row.title = catalogue->books[at].title;
+        struct tome_search_row row = { .title = book_of(search, i)->title };
+        if (with_details && rows[i] == 0) {
+            tome_search_job_lost(job, i, reterr);
+            return BH_ECONFLICT;
         }
+        if (with_details)
+            row = row_at(book_of(search, i), &search->hits, rows[i] - 1);
         result = tome_search_job_row(job, &search->run, i, &row, reterr);
     }
     return result;

@@ -301,16 +301,15 @@ static struct tome_search_row row_of(sqlite3_stmt *const statement, const bool w
         .author = tome_search_column(statement, 2),
         .source_type = tome_search_column(statement, 3),
         .page_kind = tome_search_column(statement, 4),
-        .language = tome_search_column(statement, 5),
+        .language = tome_language_from_code(tome_search_column(statement, 5)),
         .tags = tome_search_column(statement, 6),
         .metadata = tome_search_column(statement, 7),
         .chapter = tome_search_column(statement, 8),
         .page_number = sqlite3_column_int64(statement, 9),
-        .page_end = sqlite3_column_int64(statement, 10),
-        .page_breaks = tome_search_column(statement, 11),
-        .paragraph = sqlite3_column_int64(statement, 12),
-        .content = tome_search_column(statement, 13),
-        .labels = tome_search_column(statement, 14),
+        .page_breaks = tome_search_column(statement, 10),
+        .paragraph = sqlite3_column_int64(statement, 11),
+        .content = tome_search_column(statement, 12),
+        .labels = tome_search_column(statement, 13),
     };
 }
 

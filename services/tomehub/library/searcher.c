@@ -14,7 +14,7 @@
 #define JOBS_WAITING_MAX 4096
 #define ANALYZERS_KEPT_MAX 64
 #define LOAD_BYTES_MAX ((size_t)512 << 20)
-#define COLUMN_GENERATION 12 /* of search_catalogue.sql */
+#define COLUMN_GENERATION 15 /* of search_catalogue.sql */
 
 struct kept {
     int64_t owner_id;                 /* 0: free */

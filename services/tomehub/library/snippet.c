@@ -64,6 +64,28 @@ static bool form_matches(const struct tome_query_term *const term, const size_t 
     return is_prefix ? bh_str_starts_with(form, wanted) : bh_str_equal(form, wanted);
 }
 
+/* Whether a word of this form may have the stem: stemming changes or takes away the last letters. (In
+ * short words also the second one: dying, die.) */
+static bool may_stem_to(const struct bh_str form, const struct bh_str stem)
+{
+    const size_t kept = stem.size <= 3 ? 1 : stem.size <= 6 ? 2 : stem.size - 4;
+    return form.size >= kept && memcmp(form.data, stem.data, kept) == 0;
+}
+
+static bool may_match(const struct matcher *const matcher, const uint64_t leaves,
+                      const struct bh_str form)
+{
+    for (uint64_t rest = leaves; rest != 0; rest &= rest - 1) {
+        const size_t leaf = (size_t)__builtin_ctzll(rest);
+        const struct tome_query_word *const word = &matcher->plan->leaves[leaf].term->words[0];
+        for (size_t i = 0; i < word->stem_count; i++)
+            if (word->stems[i].language == matcher->language &&
+                may_stem_to(form, word->stems[i].text))
+                return true;
+    }
+    return false;
+}
+
 static bool stem_matches(const struct matcher *const matcher, const size_t leaf,
                          const struct bh_str stem)
 {
@@ -111,9 +133,8 @@ static bool match_token(struct matcher *const matcher, struct tome_analyzer *con
         is_match = form_matches(matcher->plan->leaves[leaf].term, 0, token->form);
         *ret_match = (struct match){ token->start, token->end, (uint8_t)leaf };
     }
-    /* Stemming keeps the first letter, so other words need not be stemmed. */
     const uint64_t stems = matcher->stems_by_first_byte[first];
-    if (is_match || stems == 0)
+    if (is_match || !may_match(matcher, stems, token->form))
         return is_match;
     const struct bh_str stem = tome_analyzer_stem(analyzer, token, matcher->language);
     for (uint64_t rest = stems; rest != 0 && !is_match; rest &= rest - 1) {

@@ -83,7 +83,8 @@ static void read_catalogue(struct both *const both)
 {
     static const struct bh_statement books = TEST_STATEMENT(
         "SELECT b.id, b.chunk_count, b.word_count, b.language, b.title, b.author, b.source_type, "
-        "b.tags, b.title_sort, b.created_at, f.title, f.author "
+        "b.tags, b.title_sort, b.created_at, f.title, f.author, "
+        "b.page_kind, b.metadata, 0 "
         "FROM books b JOIN books_fts f ON f.rowid = b.id WHERE b.state = 'ready' ORDER BY b.id");
     static const struct bh_statement lengths = TEST_STATEMENT(
         "SELECT book_id, first_ordinal, lengths FROM index_lengths");
