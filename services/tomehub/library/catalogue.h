@@ -1,7 +1,8 @@
 /*
  * The catalogue: what search knows of an owner's visible books, of one generation of the library,
  * in memory: enough to match titles, to filter, to order, to make facets and to tell a hit's book
- * without asking the database. Constant once made (but for kept counts), shared by all loops and worker threads.
+ * without asking the database. Constant once made (but for kept counts), shared by all loops and
+ * worker threads.
  */
 #pragma once
 

@@ -64,8 +64,8 @@ static bool form_matches(const struct tome_query_term *const term, const size_t 
     return is_prefix ? bh_str_starts_with(form, wanted) : bh_str_equal(form, wanted);
 }
 
-/* Whether a word of this form may have the stem: stemming changes or takes away the last letters. (In
- * short words also the second one: dying, die.) */
+/* Whether a word of this form may have the stem: stemming changes or takes away the last letters
+ * (in short words also the second one: dying, die). */
 static bool may_stem_to(const struct bh_str form, const struct bh_str stem)
 {
     const size_t kept = stem.size <= 3 ? 1 : stem.size <= 6 ? 2 : stem.size - 4;

@@ -104,6 +104,9 @@ static void test_what_matched_is_marked(void **state)
                         "The sailors sailed to the white [whale].");
     assert_string_equal(excerpt(fixture, "sailing whales", content),
                         "The sailors [sailed] to the white [whale].");
+    /* Stems that share but their first letter with the word, or all but its end. */
+    assert_string_equal(excerpt(fixture, "die sky relate", "Dying skies, relational relics."),
+                        "[Dying] [skies], [relational] relics.");
     assert_string_equal(excerpt(fixture, "sail*", content),
                         "The [sailors] [sailed] to the white whale.");
     assert_string_equal(excerpt(fixture, "\"white whale\"", content),
