@@ -8,7 +8,8 @@
 
 A file may begin with `--` comments that say what it is for; they are not built in, so that editing
 one changes neither the binary nor a migration's checksum. One that begins `-- slow:` (and goes on
-to say why) marks the statement as one that may run for long. Anything ambiguous stops the build.
+to say why) marks the statement as one that may run for long, `-- primary:` as one that a replica
+must not answer. Anything ambiguous stops the build.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 
 BACKENDS = ("sqlite", "postgres")
 STATEMENT_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-SLOW = re.compile(r"\s*--\s*slow:\s*\S")
+MARKS = ("slow", "primary")
 MIGRATION_NAME = re.compile(r"([0-9]{4})_[a-z][a-z0-9_]*\Z")
 
 
@@ -35,14 +36,15 @@ def is_comment(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("--")
 
 
-def slow_statements(root: Path) -> set[str]:
-    """Those whose leading comments say so, in either backend's file."""
-    paths = [path for backend in BACKENDS for path in (root / backend).glob("*.sql")]
-    return {
-        path.stem
-        for path in paths
-        if any(map(SLOW.match, takewhile(is_comment, path.read_text("utf-8").split("\n"))))
-    }
+def marked_statements(root: Path) -> dict[str, set[str]]:
+    """By mark: those whose leading comments have it, in either backend's file."""
+    marked: dict[str, set[str]] = {mark: set() for mark in MARKS}
+    for path in [path for backend in BACKENDS for path in (root / backend).glob("*.sql")]:
+        for line in takewhile(is_comment, path.read_text("utf-8").split("\n")):
+            for mark, names in marked.items():
+                if re.match(rf"\s*--\s*{mark}:\s*\S", line):
+                    names.add(path.stem)
+    return marked
 
 
 def read_sql(path: Path) -> str:
@@ -140,13 +142,14 @@ extern const struct bh_migration {symbol}_migrations[];
 
 
 def source(
-    symbol: str, header_name: str, statements: Texts, migrations: Texts, slow: set[str]
+    symbol: str, header_name: str, statements: Texts, migrations: Texts, marked: dict[str, set[str]]
 ) -> str:
     indent = " " * 14
     statement_rows = "".join(
         f'    {{ .name = "{name}",\n'
         f"      .index = {index},\n"
-        f"      .is_slow = {'true' if name in slow else 'false'},\n"
+        f"      .is_slow = {'true' if name in marked['slow'] else 'false'},\n"
+        f"      .needs_primary = {'true' if name in marked['primary'] else 'false'},\n"
         f'      .sqlite = {c_string(texts.get("sqlite"), indent)},\n'
         f'      .postgres = {c_string(texts.get("postgres"), indent)} }},\n'
         for index, (name, texts) in enumerate(statements.items())
@@ -209,7 +212,7 @@ def main() -> int:
     write_if_changed(arguments.header, header(symbol, statements, migrations))
     write_if_changed(
         arguments.source,
-        source(symbol, arguments.header.name, statements, migrations, slow_statements(root)),
+        source(symbol, arguments.header.name, statements, migrations, marked_statements(root)),
     )
     if arguments.depfile:
         arguments.depfile.write_text(dependencies(arguments.root, arguments.header))

@@ -34,9 +34,8 @@ const struct bh_setting tome_settings_table[] = {
     { .name = "DATABASE_READ_URL",
       .type = BH_SETTING_URL,
       .default_value = "",
-      .help = "PostgreSQL: a replica for reads, or several; while it lacks a write of this "
-              "process, or is 5 s "
-              "behind, the primary serves them.",
+      .help = "PostgreSQL: a replica for reads, or several; while it lacks a change that "
+              "this server made or saw, or is 5 s behind, the primary serves them.",
       FIELD(database_read_url) },
     { .name = "DATA_DIR",
       .type = BH_SETTING_TEXT,

@@ -84,6 +84,12 @@ bool bh_db_change_mark(struct bh_db *const db, uint64_t *const ret_mark)
     return db->driver->change_mark != NULL && db->driver->change_mark(db, ret_mark);
 }
 
+void bh_db_note_seen(struct bh_db *const db)
+{
+    if (db->driver->note_seen != NULL)
+        db->driver->note_seen(db);
+}
+
 const char *bh_db_backend(const struct bh_db *const db)
 {
     return db->driver->backend;

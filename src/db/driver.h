@@ -29,6 +29,7 @@ struct bh_driver {
     void (*statistics)(struct bh_db *db, enum bh_db_lane lane,
                        struct bh_db_statistics *ret_statistics);
     bool (*change_mark)(struct bh_db *db, uint64_t *ret_mark); /* NULL: there is none */
+    void (*note_seen)(struct bh_db *db); /* NULL: no read is older than another */
 
     int (*query)(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
                  const struct bh_db_value *parameters, size_t parameter_count,

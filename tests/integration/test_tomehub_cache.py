@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from support.http import Answer, JsonClient
+from support.http_layer import wait_until
+from support.postgres import Postgres, server_folder
 from support.process import CommandResult
 from support.redis import Redis
 from support.server import Server
@@ -159,8 +161,10 @@ class Checker:
     """Books whose titles are rising numbers. A reader must never get one below what was written
     and answered before it asked, through whatever server."""
 
-    def __init__(self, servers: list[Server]) -> None:
+    def __init__(self, servers: list[Server], rests: bool = False) -> None:
+        """`rests`: the writers pause now and then, so that a replica catches up."""
         self.servers = servers
+        self.rests = rests
         self.over = threading.Event()
         self.answered = [0] * BOOKS
         self.faults: list[str] = []
@@ -168,13 +172,15 @@ class Checker:
         with JsonClient(servers[0].port) as client:
             self.books = [client.ingest_text("0", f"Heather {n}.") for n in range(BOOKS)]
 
-    def run(self, seconds: float) -> None:
+    def run(self, seconds: float, meanwhile: Callable[[float], None] | None = None) -> None:
         threads = [threading.Thread(target=self.write, args=(n,)) for n in range(2)]
         threads += [threading.Thread(target=self.read, args=(n,)) for n in range(4)]
         for thread in threads:
             thread.start()
-        self.over.wait(seconds)
-        self.over.set()
+        try:
+            (meanwhile or self.over.wait)(seconds)
+        finally:
+            self.over.set()
         for thread in threads:
             thread.join()
 
@@ -192,7 +198,7 @@ class Checker:
                     self.answered[at] = value
                 else:
                     self.faults.append(answer.text)
-                time.sleep(dice.random() * 0.02)
+                self.over.wait(0.4 if self.rests and dice.random() < 0.3 else dice.random() * 0.02)
 
     def read(self, number: int) -> None:
         dice = random.Random(100 + number)
@@ -313,3 +319,102 @@ def test_nothing_old_comes_through_redis(
     checker.run(CHECK_SECONDS)
     assert not checker.faults, (len(checker.faults), checker.faults[:5])
     assert checker.reads > 50 and checker.kept > 0
+
+
+# ---- Reads from a replica ----
+
+
+@pytest.fixture(scope="module")
+def primary(postgres_template: Path) -> Iterator[Postgres]:
+    with server_folder() as folder:
+        server = Postgres(folder / "server", postgres_template)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def replica(primary: Postgres) -> Iterator[Postgres]:
+    """A streaming replica, which logs what it is asked."""
+    with server_folder() as folder:
+        server = primary.replica(folder / "server")
+        server.start(log_statement="all")
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def start_replicated(
+    start_tomehub: Callable[..., Server], primary: Postgres, replica: Postgres, redis: Redis
+) -> Callable[[], Server]:
+    name = f"library_{redis.port}"
+    urls = {"DATABASE_URL": primary.create(name), "DATABASE_READ_URL": replica.url(name)}
+    return lambda: start_tomehub(REDIS_URL=redis.url, **urls)
+
+
+def wait_for_replica(server: Server, replica: Postgres) -> None:
+    """Until the server takes from it what it does not keep."""
+    searched = "FROM postings"
+    before = replica.log().count(searched)
+    numbers = itertools.count()
+    with JsonClient(server.port) as client:
+        wait_until(
+            lambda: client.get("/api/search", q=f"heather -{server.port}no{next(numbers)}").status
+            == 200
+            and replica.log().count(searched) > before,
+            60,
+        )
+
+
+@pytest.mark.postgresql
+def test_nothing_old_comes_from_a_replica_that_stands_still(
+    start_replicated: Callable[[], Server], replica: Postgres
+) -> None:
+    servers = [start_replicated(), start_replicated()]
+    with JsonClient(servers[0].port) as one, JsonClient(servers[1].port) as two:
+        book = one.ingest_text("Old", "The heather of the moor.")
+        wait_for_replica(servers[1], replica)
+        paths = [
+            f"/api/content/{book << 20}",
+            f"/api/books/{book}",
+            "/api/search?q=heather",
+            "/api/search/books?q=heather",
+            "/api/books",
+            "/api/export",
+            "/api/search/stream?q=heather",
+        ]
+        assert all("Old" in two.get(path).text for path in paths)
+        assert is_hit(two.get(paths[0])) and is_hit(two.get(paths[2]))
+        replica.sql("SELECT pg_wal_replay_pause()")
+        assert one.patch(f"/api/books/{book}", {"title": "New"}).status == 200
+        asked = [two.get(path).text for path in paths]
+        asked.append(two.post("/api/content/batch", {"ids": [book << 20]}).text)
+        assert all("New" in text and "Old" not in text for text in asked), asked
+        assert is_hit(two.get(paths[0])) and is_hit(two.get(paths[2]))
+        queued = one.post("/api/ingest", {"title": "Another", "text": "More heather."})
+        assert two.get(f"/api/ingest/{queued.json['job_id']}").status == 200
+        replica.sql("SELECT pg_wal_replay_resume()")
+        wait_for_replica(servers[1], replica)
+
+
+@pytest.mark.postgresql
+def test_nothing_old_comes_while_a_replica_lags_now_and_then(
+    start_replicated: Callable[[], Server], replica: Postgres
+) -> None:
+    checker = Checker([start_replicated(), start_replicated()], rests=True)
+
+    def lag(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            replica.sql("SELECT pg_wal_replay_pause()")
+            checker.over.wait(0.3)
+            replica.sql("SELECT pg_wal_replay_resume()")
+            checker.over.wait(0.7)
+
+    before = replica.log().count("FROM postings")
+    checker.run(CHECK_SECONDS, lag)
+    assert not checker.faults, (len(checker.faults), checker.faults[:5])
+    asked = replica.log().count("FROM postings") - before
+    print(f"{checker.reads} reads, {checker.kept} of them kept, {asked} searches by the replica")
+    assert checker.reads > 50 and checker.kept > 0 and min(checker.answered) > 0
+    assert asked > 0

@@ -16,7 +16,9 @@ PROGRAM = """
 int main(void)
 {
     for (unsigned i = 0; i != X_SQL_STATEMENT_COUNT; i++)
-        printf("%u %s|%s|%s\\n", x_sql_statements[i].index, x_sql_statements[i].name,
+        printf("%u %s%s%s|%s|%s\\n", x_sql_statements[i].index, x_sql_statements[i].name,
+               x_sql_statements[i].is_slow ? " slow" : "",
+               x_sql_statements[i].needs_primary ? " primary" : "",
                x_sql_statements[i].sqlite ? x_sql_statements[i].sqlite : "-",
                x_sql_statements[i].postgres ? x_sql_statements[i].postgres : "-");
     for (unsigned i = 0; i != X_SQL_MIGRATION_COUNT; i++)
@@ -75,6 +77,20 @@ def test_texts_come_through(root: Path, tmp_path: Path, sql: Path, embed: Embed)
         "1 0001_one|CREATE TABLE a(b);\n;\n"
     )
     assert "#define X_SQL_B (x_sql_statements[1])" in (tmp_path / "x_sql.h").read_text()
+
+
+def test_marks_come_through(root: Path, tmp_path: Path, sql: Path, embed: Embed) -> None:
+    (sql / "postgres").mkdir()
+    (sql / "sqlite" / "a.sql").write_text("-- slow: it counts.\n-- primary: it locks.\nSELECT 1")
+    (sql / "sqlite" / "b.sql").write_text("SELECT 1")
+    (sql / "postgres" / "b.sql").write_text("-- What for.\n-- primary: it decides.\nSELECT 1")
+    (sql / "sqlite" / "c.sql").write_text("-- slow:\nSELECT 1\n-- primary: too late")
+    assert embed().returncode == 0
+    assert [line.split("|")[0] for line in compiled_output(root, tmp_path).splitlines()][:3] == [
+        "0 a slow primary",
+        "1 b primary",
+        "2 c",
+    ]
 
 
 def test_empty_folder(root: Path, tmp_path: Path, sql: Path, embed: Embed) -> None:

@@ -27,9 +27,9 @@ struct bh_statement {
     const char *name;   /* "book_by_id": the file's name */
     const char *sqlite; /* text, or NULL where a backend has no such statement */
     const char *postgres;
-    unsigned index; /* position in its table; keys the prepared-statement cache */
-    bool is_slow;   /* may run for long: gets a connection alone, and is stopped in the database
-                       when nobody waits for it any more */
+    unsigned index;     /* position in its table; keys the prepared-statement cache */
+    bool is_slow;       /* may run for long: gets a connection alone, is stopped if nobody waits */
+    bool needs_primary; /* no replica answers it, outside of transactions: what it tells decides */
 };
 
 /* ---- Values ---- */

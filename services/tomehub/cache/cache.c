@@ -5,6 +5,7 @@
 
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
+#include "bulkhead/db/changes.h"
 #include "bulkhead/db/trace.h"
 #include "cache/freshness.h"
 #include "cache/second_level.h"
@@ -28,6 +29,8 @@ struct tome_cache {
     struct bh_cache *values;
     struct tome_freshness *freshness;
     struct bh_redis *redis; /* NULL: none */
+    struct bh_db *db;
+    bool has_replica;
 };
 
 /* ---- Life ---- */
@@ -39,11 +42,6 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
     *ret_cache = NULL;
     if (!settings->cache_enabled)
         return 0;
-    if (settings->database_read_url[0] != '\0') {
-        bh_log_info("cache", "no answers are kept: with DATABASE_READ_URL a replica may lack what "
-                             "was kept to be new");
-        return 0;
-    }
     const struct bh_cache_options options = { .name = "answers",
                                               .maximum_bytes = (size_t)settings->cache_max_mb
                                                                << 20 };
@@ -58,6 +56,8 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
     }
     cache->settings = settings;
     cache->redis = redis;
+    cache->db = db;
+    cache->has_replica = settings->database_read_url[0] != '\0';
     const bool is_sqlite = strcmp(bh_db_backend(db), "sqlite") == 0;
     for (size_t i = 0; i < BH_COUNT_OF(statements); i++)
         cache->saved[i].name = is_sqlite ? statements[i].sqlite : statements[i].postgres;
@@ -198,19 +198,38 @@ static int fetch(struct tome_cache *const cache, const struct tome_question *con
     return 0;
 }
 
+/* As tome_freshness_check; of owners that are not known there nothing is read that is older. */
+static int check(struct tome_cache *const cache, const int64_t owner_id,
+                 struct tome_library_state *const ret_state, struct bh_error *const reterr)
+{
+    const int result = tome_freshness_check(cache->freshness, owner_id, ret_state, reterr);
+    if (result == BH_ELIMIT)
+        bh_db_note_seen(cache->db);
+    return result;
+}
+
+int tome_cache_catch_up(struct tome_cache *const cache, const int64_t owner_id,
+                        struct bh_error *const reterr)
+{
+    if (cache == NULL || !cache->has_replica)
+        return 0;
+    struct tome_library_state state;
+    const int result = check(cache, owner_id, &state, reterr);
+    return result == BH_ELIMIT || result == BH_ENOTFOUND ? 0 : result;
+}
+
 int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *const question,
                    struct bh_cache_value **const ret_value, bool *const ret_is_hit,
                    struct bh_error *const reterr)
 {
-    if (cache != NULL && !is_too_long(question->key)) {
-        struct tome_library_state state;
-        const int result = tome_freshness_check(cache->freshness, question->owner_id, &state,
-                                                reterr);
-        if (result == 0)
-            return fetch(cache, question, &state, ret_value, ret_is_hit, reterr);
-        if (result != BH_ELIMIT && result != BH_ENOTFOUND)
-            return result;
-    }
+    struct tome_library_state state;
+    const bool is_kept = cache != NULL && !is_too_long(question->key);
+    const int result = is_kept ? check(cache, question->owner_id, &state, reterr)
+                               : tome_cache_catch_up(cache, question->owner_id, reterr);
+    if (result == 0 && is_kept)
+        return fetch(cache, question, &state, ret_value, ret_is_hit, reterr);
+    if (result != 0 && result != BH_ELIMIT && result != BH_ENOTFOUND)
+        return result;
     *ret_is_hit = false;
     return question->load(question->argument, ret_value, reterr);
 }

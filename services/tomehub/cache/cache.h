@@ -54,6 +54,11 @@ struct tome_question {
     void *argument;
 };
 
+/* For answers that are never kept: what is read from now on is not older than what is committed
+ * now, whichever replica answers. Errors as bh_db_query. Fiber. */
+int tome_cache_catch_up(struct tome_cache *cache, int64_t owner_id,
+                        struct bh_error *reterr) BH_MUST_CHECK;
+
 /* The answer, kept or made, in *ret_value (a reference for the caller). *ret_is_hit: it was kept.
  * What `load` returned, or as bh_cache_fetch and bh_db_query. Fiber. */
 int tome_cache_ask(struct tome_cache *cache, const struct tome_question *question,

@@ -5,6 +5,9 @@
  * Reading the generation goes in rounds: a call is content with a round that began after it, so at
  * most one runs for an owner at a time, and those who come meanwhile share the next one. The mark
  * of the database is taken before a round reads: while it stays, so does what the round found.
+ *
+ * The generation is read from the primary. Whoever finds a new one tells the database before
+ * anybody else hears of it, so what is loaded for it comes from a server that has it.
  */
 #include "cache/freshness.h"
 
@@ -179,6 +182,7 @@ static void apply(struct tome_freshness *const freshness, struct owner *const ow
     } else {
         bh_cache_invalidate(freshness->cache, tome_tag_owner(owner->id));
     }
+    bh_db_note_seen(freshness->db);
     owner->state = (struct tome_library_state){ generation, stamp };
 }
 

@@ -6,7 +6,7 @@
  * commit itself is the invalidation. Before a look-up the cache asks here: on SQLite a number in
  * memory tells that nothing was committed; else the generation is read, by one request for all that
  * ask at that time. What has changed since is invalidated, book by book where the database tells
- * which, before anybody looks up.
+ * which, before anybody looks up. From then on no replica answers that lacks the change.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ int tome_freshness_create(struct bh_db *db, struct bh_cache *cache,
 void tome_freshness_destroy(struct tome_freshness *freshness);
 
 /* When it returns 0, nothing in the cache with the owner's tags is older than what was committed
- * before the call, and *ret_state is the library's then or later. Returns at once where nothing was
+ * before the call, nor is what anybody reads from now on, and *ret_state is the library's then or
+ * later. Returns at once where nothing was
  * committed (SQLite), else parks. BH_ELIMIT: too many owners, this one's entries are not to be had;
  * else as bh_db_query. Fiber. */
 int tome_freshness_check(struct tome_freshness *freshness, int64_t owner_id,

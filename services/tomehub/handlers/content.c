@@ -92,10 +92,13 @@ int tome_handle_content_batch(struct bh_request *const request)
                           &problem) ||
         !read_ids(object, ids, &count, &problem))
         return tome_problem_send(request, &problem);
+    const struct tome_service *const service = tome_service_of(request);
+    const int64_t owner_id = tome_owner_of(request);
     struct tome_contents found;
     struct bh_error error;
-    if (tome_chunks_get_many(tome_service_of(request)->db, tome_owner_of(request), ids, count,
-                             bh_request_arena(request), &found, &error) != 0)
+    if (tome_cache_catch_up(service->cache, owner_id, &error) != 0 ||
+        tome_chunks_get_many(service->db, owner_id, ids, count, bh_request_arena(request), &found,
+                             &error) != 0)
         return bh_respond_failure(request, &error);
     struct tome_answer answer;
     tome_answer_begin(&answer);

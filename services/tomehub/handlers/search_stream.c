@@ -126,7 +126,9 @@ static int stream_answer(struct stream *const stream,
                                                   .argument = stream };
     struct tome_reply reply;
     struct bh_error error;
-    int result = tome_reply_make(&replier, search, &listener, bh_request_arena(stream->request),
+    int result = tome_cache_catch_up(service->cache, search->owner_id, &error);
+    if (result == 0)
+        result = tome_reply_make(&replier, search, &listener, bh_request_arena(stream->request),
                                  &reply, &error);
     if (result == 0)
         result = complete(stream, &reply, &error);

@@ -2,13 +2,15 @@
  * No transaction is held. Each statement tells the generation of the library it saw; postings of
  * visible books never change, so what is of the catalogue's generation is of one state of the
  * library. When it has moved on, or a hit's row has gone meanwhile, the search is done once more on
- * the newer catalogue.
+ * the newer catalogue. A replica may be behind the catalogue, which is the primary's: it is not
+ * asked again before it has caught up.
  */
 #include "library/search_postgres.h"
 
 #include <stdlib.h>
 
 #include "bulkhead/base/json.h"
+#include "bulkhead/db/changes.h"
 #include "library/search_facets.h"
 #include "library/search_postings.h"
 #include "library/spell.h"
@@ -41,6 +43,8 @@ static int no_memory(struct bh_error *const reterr)
 static int check_generation(struct postgres_search *const search, const int64_t generation)
 {
     search->seen_generation = generation;
+    if (generation < search->postings.catalogue->generation)
+        bh_db_note_seen(tome_searcher_db(search->searcher));
     return generation == search->postings.catalogue->generation ? 0 : BH_ECONFLICT;
 }
 

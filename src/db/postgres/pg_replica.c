@@ -134,18 +134,17 @@ bool bh_pg_replica_may_read(const struct bh_pg_replica *const replica)
     if (!replica->shards)
         return false;
     const uint64_t known_us = atomic_load(&replica->replicated_us);
-    return known_us > atomic_load(&replica->written_us) &&
+    return known_us > atomic_load(&replica->seen_us) &&
            bh_time_now_us() - known_us <= BH_PG_REPLICA_LAG_US;
 }
 
-void bh_pg_replica_written(struct bh_pg_replica *const replica)
+void bh_pg_replica_note_seen(struct bh_pg_replica *const replica)
 {
     if (!replica->shards)
         return;
     const uint64_t now_us = bh_time_now_us();
-    uint64_t written_us = atomic_load(&replica->written_us);
-    while (written_us < now_us &&
-           !atomic_compare_exchange_weak(&replica->written_us, &written_us, now_us)) {
+    uint64_t seen_us = atomic_load(&replica->seen_us);
+    while (seen_us < now_us && !atomic_compare_exchange_weak(&replica->seen_us, &seen_us, now_us)) {
     }
 }
 

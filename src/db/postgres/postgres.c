@@ -101,11 +101,11 @@ static void query_in_fiber(void *const argument)
     struct bh_pg_replica *const replica = &query->database->replica;
     if (query->lane == BH_DB_WRITE) {
         query->code = query_in(query, BH_PG_WRITE);
-        bh_pg_replica_written(replica);
+        bh_pg_replica_note_seen(replica);
         return;
     }
     const unsigned turn = bh_pg_replica_turn(replica);
-    if (bh_pg_replica_may_read(replica)) {
+    if (!query->call.statement->needs_primary && bh_pg_replica_may_read(replica)) {
         const struct bh_pg_call unasked = query->call;
         query->code = query_in(query, BH_PG_REPLICA);
         const bool has_turned = bh_pg_replica_turn(replica) != turn;
@@ -148,6 +148,11 @@ static int database_query(struct bh_db *const db, const enum bh_db_lane lane,
     if (!query.code)
         give_rows(&query.call, ret_rows);
     return counted(query.code);
+}
+
+static void database_note_seen(struct bh_db *const db)
+{
+    bh_pg_replica_note_seen(&bh_pg_database_of(db)->replica);
 }
 
 /* ---- Messages ---- */
@@ -329,7 +334,7 @@ static void commit_in_fiber(void *const argument)
     if (!held->code)
         transaction->is_begun = false;
     if (transaction->pool == BH_PG_WRITE)
-        bh_pg_replica_written(&transaction->database->replica);
+        bh_pg_replica_note_seen(&transaction->database->replica);
     give_back(transaction);
 }
 
@@ -478,6 +483,7 @@ const struct bh_driver bh_postgres_driver = {
     .open = bh_pg_database_open,
     .close = bh_pg_database_close,
     .statistics = bh_pg_database_statistics,
+    .note_seen = database_note_seen,
     .query = database_query,
     .listen = database_listen,
     .notify = database_notify,

@@ -1,3 +1,4 @@
+-- primary: a session's lock is known there alone.
 -- A number: whether a session holds its lock.
 SELECT EXISTS (
     SELECT 1 FROM pg_locks

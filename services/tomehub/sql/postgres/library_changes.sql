@@ -1,3 +1,4 @@
+-- primary: what another server has just committed counts.
 -- $1 owner, $2 generation, $3 rows: the state now, and the books changed since (or one row of
 -- NULLs but for it).
 SELECT o.generation, b.id, b.changed, o.stamp

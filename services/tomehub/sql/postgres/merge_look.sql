@@ -1,3 +1,4 @@
+-- primary: what is found is merged.
 -- Whether books are being merged; the first book that is not merged; the last one that may be
 -- merged with it, NULL when there are too few yet, or one of them is still being loaded.
 SELECT m.last_book IS NOT NULL, m.first_book,

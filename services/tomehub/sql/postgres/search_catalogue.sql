@@ -1,3 +1,4 @@
+-- primary: all else of a search is measured by it; asked once for each change.
 -- Owner. The generation with each visible book (a row of NULLs but for it where there is none).
 SELECT b.id, b.chunk_count, b.word_count, b.language, b.title, b.author, b.source_type, b.tags,
        b.title_sort, b.created_at, i.title_words, i.author_words, b.page_kind, b.metadata,
