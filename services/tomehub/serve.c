@@ -89,6 +89,8 @@ static struct bh_lifecycle_options options_of(const struct tome_settings *const 
     options.http.idle_timeout_us = settings->http_idle_timeout_us;
     options.http.request_timeout_us = settings->http_request_timeout_us;
     options.http.write_timeout_us = settings->http_write_timeout_us;
+    options.http.unsent_maximum = (size_t)settings->http_unsent_max_mb << 20;
+    options.http.heartbeat_us = settings->stream_heartbeat_us;
     options.http.body_bytes_per_second = (uint64_t)settings->http_body_rate;
     options.http.connections_maximum = (unsigned)settings->http_connections_max;
     options.http.guard = bh_guard_run;

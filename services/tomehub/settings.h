@@ -53,6 +53,7 @@ struct tome_settings {
     uint64_t http_request_timeout_us;
     uint64_t http_write_timeout_us;
     int64_t http_body_rate;
+    int64_t http_unsent_max_mb;
     int64_t http_connections_max;
 
     bool admission_enabled;
@@ -73,7 +74,7 @@ struct tome_settings {
     const char *redis_url; /* "": none */
 
     int64_t max_concurrent_streams;
-    uint64_t stream_wait_us;
+    uint64_t stream_wait_us, stream_heartbeat_us;
     int64_t memory_warning, memory_critical; /* percent */
     int64_t memory_limit_mb;                 /* 0: what the system says */
     uint64_t memory_check_interval_us;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 
 /* A connection this young without a request may be about to send its first: a drain gives it a
@@ -102,6 +103,8 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
         bh_deadline_stop(&connection->deadline);
         bh_deadline_stop(&connection->write_deadline);
         bh_list_unlink(&connection->unflushed);
+        bh_http_hold(connection->http, connection->held, 0);
+        connection->held = 0;
         break;
     }
 }
@@ -215,6 +218,29 @@ void bh_connection_turn_away(struct bh_http_loop *const http, const int fd,
     }
     enter(connection, BH_CONNECTION_LINGERING);
     bh_connection_update_reading(connection);
+}
+
+bool bh_connection_give_way(struct bh_http_loop *const http)
+{
+    static const enum bh_deadline_kind kinds[] = { BH_DEADLINE_HEAD, BH_DEADLINE_IDLE };
+    const struct bh_deadlines *const deadlines = &http->deadlines;
+    struct bh_deadline *longest = NULL;
+    for (size_t i = 0; i < BH_COUNT_OF(kinds); i++) {
+        struct bh_deadline *const first = bh_deadlines_first(deadlines, kinds[i]);
+        if (first && (!longest || bh_deadline_started_us(deadlines, first) <
+                                      bh_deadline_started_us(deadlines, longest)))
+            longest = first;
+    }
+    if (!longest ||
+        bh_loop_now_us(http->loop) < bh_deadline_started_us(deadlines, longest) + NEWCOMER_US)
+        return false;
+    bh_log_warning("http",
+                   "there is room for no more than %u connections; for new ones, those that "
+                   "wait longest for a request are closed",
+                   http->connection_count);
+    bh_metrics_add(http->metrics.gave_way, 1);
+    bh_connection_close(BH_CONTAINER_OF(longest, struct bh_connection, deadline), false);
+    return true;
 }
 
 /* ---- Going on ---- */

@@ -50,6 +50,7 @@ struct bh_connection {
     uint64_t progress_seen; /* how many of them the peer had taken at the last progress */
     uint64_t progress_us;   /* when that was */
     uint64_t lingered;      /* bytes thrown away */
+    size_t held;            /* memory of its unsent answers, as the server's sum has it */
     struct {
         sa_family_t family;
         uint8_t address[16];
@@ -62,6 +63,10 @@ int bh_connection_open(struct bh_http_loop *http, int fd,
 
 /* The same at the limit of connections: answers 503 and ends. */
 void bh_connection_turn_away(struct bh_http_loop *http, int fd, const struct sockaddr *peer);
+
+/* Closes the loop's connection that has waited longest for a request or the rest of one's head, if
+ * that is a second or more. Whether there was one. */
+bool bh_connection_give_way(struct bh_http_loop *http) BH_MUST_CHECK;
 
 /* Goes on as far as it can: parses, dispatches, ends. */
 void bh_connection_advance(struct bh_connection *connection);

@@ -3,6 +3,7 @@
  */
 #include "http/connection.h"
 
+#include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 
 #define LINGER_BYTES_MAX ((uint64_t)256 * 1024 * 1024)
@@ -87,6 +88,32 @@ static uint64_t bytes_taken(const struct bh_connection *const connection)
            bh_transport_unacknowledged(&connection->transport);
 }
 
+/* Brings the loop's sum up to date. */
+static void count_held(struct bh_connection *const connection)
+{
+    bh_http_hold(connection->http, connection->held, connection->transport.held);
+    connection->held = connection->transport.held;
+}
+
+/* Answers that nobody takes fill the loop's share of memory: those that were seen to get on longest
+ * ago are given up. Whoever was looked at since stands behind them in the list, and `connection`,
+ * whose turn it is, behind all. */
+static void drop_slowest(struct bh_connection *const connection)
+{
+    struct bh_http_loop *const http = connection->http;
+    while (http->held > bh_http_unsent_share(http)) {
+        struct bh_deadline *const first = bh_deadlines_first(&http->deadlines, BH_DEADLINE_WRITE);
+        if (!first || first == &connection->write_deadline)
+            return;
+        bh_log_warning("http",
+                       "answers that are not read take more than %zu MiB; the connections "
+                       "of the slowest readers are broken off",
+                       http->options->unsent_maximum >> 20);
+        bh_metrics_add(http->metrics.dropped, 1);
+        bh_connection_close(BH_CONTAINER_OF(first, struct bh_connection, write_deadline), true);
+    }
+}
+
 int bh_connection_send(struct bh_connection *const connection, const struct bh_str *const pieces,
                        const unsigned count, const enum bh_transport_hold hold,
                        struct bh_buf *const taken)
@@ -110,6 +137,10 @@ int bh_connection_send(struct bh_connection *const connection, const struct bh_s
         bh_deadline_start(&connection->http->deadlines, &connection->write_deadline,
                           BH_DEADLINE_WRITE);
     }
+    if (connection->transport.held != connection->held) {
+        count_held(connection);
+        drop_slowest(connection);
+    }
     return 0;
 }
 
@@ -121,6 +152,7 @@ static void sent(struct bh_transport *const transport, const int result)
         return;
     }
     const size_t waiting = bh_transport_waiting(transport);
+    count_held(connection);
     if (waiting == 0)
         bh_deadline_stop(&connection->write_deadline);
     if (connection->is_writer_waiting && waiting <= WRITER_RESUME_BYTES)
@@ -218,6 +250,7 @@ void bh_connection_deadline_expired(struct bh_deadline *const deadline)
         break;
     case BH_DEADLINE_LEAVING:
     case BH_DEADLINE_LINGER:
+    case BH_DEADLINE_SILENCE:
     case BH_DEADLINE_WRITE:
     case BH_DEADLINE_KINDS:
         bh_connection_close(connection, false);
@@ -231,11 +264,13 @@ void bh_connection_write_deadline_expired(struct bh_deadline *const deadline)
                                                              write_deadline);
     bh_magic_check(connection, BH_CONNECTION_MAGIC);
     const uint64_t now_us = bh_loop_now_us(connection->http->loop);
-    const uint64_t taken = bytes_taken(connection);
-    if (taken != connection->progress_seen) {
+    const struct bh_http_options *const options = connection->http->options;
+    const uint64_t taken = bytes_taken(connection), progress = taken - connection->progress_seen;
+    const uint64_t elapsed_us = now_us - connection->progress_us;
+    if (progress > 0 && progress * BH_SECOND_US >= options->sent_bytes_per_second * elapsed_us) {
         connection->progress_seen = taken;
         connection->progress_us = now_us;
-    } else if (now_us - connection->progress_us >= connection->http->options->write_timeout_us) {
+    } else if (elapsed_us >= options->write_timeout_us) {
         time_out(connection, BH_HTTP_TIMEOUT_WRITE);
         bh_connection_close(connection, true);
         return;

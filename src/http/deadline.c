@@ -63,10 +63,17 @@ void bh_deadline_start(struct bh_deadlines *const deadlines, struct bh_deadline 
         arm(deadlines, deadline->at_us);
 }
 
-static struct bh_deadline *first_of(const struct bh_deadlines *const deadlines, const int kind)
+struct bh_deadline *bh_deadlines_first(const struct bh_deadlines *const deadlines,
+                                       const enum bh_deadline_kind kind)
 {
     const struct bh_list *const list = &deadlines->kinds[kind].list;
     return bh_list_is_empty(list) ? NULL : BH_LIST_ENTRY(list->next, struct bh_deadline, node);
+}
+
+uint64_t bh_deadline_started_us(const struct bh_deadlines *const deadlines,
+                                const struct bh_deadline *const deadline)
+{
+    return deadline->at_us - deadlines->kinds[deadline->kind].duration_us;
 }
 
 static void timer_passed(uv_timer_t *const timer)
@@ -79,14 +86,16 @@ static void timer_passed(uv_timer_t *const timer)
     deadlines->armed_us = 0;
     for (int kind = 0; kind < BH_DEADLINE_KINDS; kind++) {
         for (struct bh_deadline *deadline;
-             (deadline = first_of(deadlines, kind)) && deadline->at_us <= now_us;) {
+             (deadline = bh_deadlines_first(deadlines, (enum bh_deadline_kind)kind)) &&
+             deadline->at_us <= now_us;) {
             bh_deadline_stop(deadline);
             deadlines->kinds[kind].expired(deadline);
         }
     }
     uint64_t next_us = BH_NEVER_US;
     for (int kind = 0; kind < BH_DEADLINE_KINDS; kind++) {
-        const struct bh_deadline *const deadline = first_of(deadlines, kind);
+        const struct bh_deadline *const deadline = bh_deadlines_first(deadlines,
+                                                                      (enum bh_deadline_kind)kind);
         if (deadline && deadline->at_us < next_us)
             next_us = deadline->at_us;
     }

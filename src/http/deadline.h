@@ -18,6 +18,7 @@ enum bh_deadline_kind {
     BH_DEADLINE_BODY,    /* recurring check of a body's rate */
     BH_DEADLINE_WRITE,   /* recurring check of an answer's progress */
     BH_DEADLINE_WATCH,   /* recurring look at a client from whom nothing is read */
+    BH_DEADLINE_SILENCE, /* a stream sent something → its heartbeat */
     BH_DEADLINE_LEAVING, /* client's FIN → the handler is cancelled */
     BH_DEADLINE_LINGER,  /* answered, what still comes is thrown away → closed */
     BH_DEADLINE_KINDS
@@ -55,3 +56,9 @@ void bh_deadlines_close(struct bh_deadlines *deadlines, uv_close_cb closed, void
 void bh_deadline_start(struct bh_deadlines *deadlines, struct bh_deadline *deadline,
                        enum bh_deadline_kind kind);
 void bh_deadline_stop(struct bh_deadline *deadline);
+
+/* The running one of a kind that was started first; NULL: none. */
+struct bh_deadline *bh_deadlines_first(const struct bh_deadlines *deadlines,
+                                       enum bh_deadline_kind kind);
+uint64_t bh_deadline_started_us(const struct bh_deadlines *deadlines,
+                                const struct bh_deadline *deadline);

@@ -93,6 +93,7 @@ void bh_http_request_give_back(struct bh_http_loop *const http, struct bh_reques
 {
     bh_magic_check(request, BH_REQUEST_MAGIC);
     bh_metrics_add(http->metrics.in_flight, -1);
+    bh_deadline_stop(&request->answer.silence);
     struct bh_arena *const arena = request->arena;
     struct bh_buf fields = request->answer.fields;
     bh_arena_reset(arena);
@@ -183,6 +184,8 @@ static void set_deadlines(struct bh_http_loop *const http)
                      bh_connection_deadline_expired);
     bh_deadlines_set(&http->deadlines, BH_DEADLINE_IDLE, options->idle_timeout_us,
                      bh_connection_deadline_expired);
+    bh_deadlines_set(&http->deadlines, BH_DEADLINE_SILENCE, options->heartbeat_us,
+                     bh_stream_silence_expired);
     /* Looked at four times a time-out, so that it is kept to within a quarter. */
     bh_deadlines_set(&http->deadlines, BH_DEADLINE_WRITE, options->write_timeout_us / 4,
                      bh_connection_write_deadline_expired);

@@ -36,6 +36,7 @@ struct bh_http_loop {
 
     struct bh_list connections; /* all, in the order of acceptance */
     unsigned connection_count;
+    size_t held;              /* bytes of memory of answers not yet sent */
     struct bh_list unflushed; /* connections whose stream has gathered data in this turn */
     uv_idle_t flush;          /* active while `unflushed` is not empty */
 
@@ -91,6 +92,12 @@ void bh_http_loop_fini(struct bh_http_loop *http);
 /* A connection was made; one is gone: the drain may be over. */
 void bh_http_connection_came(struct bh_http_loop *http);
 void bh_http_connection_gone(struct bh_http_loop *http);
+
+/* A connection's part of `held` has changed. */
+void bh_http_hold(struct bh_http_loop *http, size_t before, size_t after);
+
+/* What this loop may hold of the memory that unsent answers may take. */
+size_t bh_http_unsent_share(const struct bh_http_loop *http);
 
 /* Whether answers must carry Connection: close. */
 bool bh_http_is_draining(const struct bh_http_loop *http);

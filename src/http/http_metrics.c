@@ -31,6 +31,9 @@ void bh_http_metrics_init(struct bh_http_metrics *const metrics)
     metrics->connections = plain(METRIC_connections);
     metrics->accepted = plain(METRIC_accepted);
     metrics->turned_away = plain(METRIC_turned_away);
+    metrics->gave_way = plain(METRIC_gave_way);
+    metrics->held = plain(METRIC_held);
+    metrics->dropped = plain(METRIC_dropped);
     metrics->abandoned = plain(METRIC_abandoned);
     metrics->received = plain(METRIC_received);
     metrics->sent = plain(METRIC_sent);

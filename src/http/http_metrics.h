@@ -20,7 +20,8 @@ enum bh_http_timeout {
 
 /* Embedded in a loop's state; loop thread. */
 struct bh_http_metrics {
-    bh_metric in_flight, connections, accepted, turned_away, abandoned, received, sent;
+    bh_metric in_flight, connections, accepted, turned_away, gave_way, held, dropped, abandoned,
+        received, sent;
     bh_metric timeouts[BH_HTTP_TIMEOUTS];
     bh_metric refused[BH_HEAD_REFUSAL_COUNT];
     bh_metric refused_body; /* malformed chunks */

@@ -63,6 +63,8 @@ struct bh_request {
         uint64_t sent;
         struct bh_buf fields; /* of the handler's own, as they go out */
         struct bh_buf stream; /* gathered data of a stream */
+        struct bh_str heartbeat;
+        struct bh_deadline silence; /* runs while the stream has a heartbeat */
     } answer;
 
     /* From here on not cleared between requests: http_loop.c sets what must be. */
@@ -112,3 +114,6 @@ int bh_response_head(struct bh_request *request, int status, const char *content
 
 /* Sends what the stream has gathered. */
 int bh_stream_flush(struct bh_request *request) BH_MUST_CHECK;
+
+/* Nothing was sent for so long that a heartbeat is. */
+void bh_stream_silence_expired(struct bh_deadline *deadline);

@@ -49,7 +49,7 @@ static void take_connection(struct bh_http_loop *const http, const int fd,
     struct bh_http_server *const server = http->server;
     const unsigned count = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
     const unsigned maximum = server->options.connections_maximum;
-    if (count < maximum) {
+    if (count < maximum || (count - maximum < TURNED_AWAY_MAX && bh_connection_give_way(http))) {
         if (bh_connection_open(http, fd, peer) < 0)
             bh_log_warning("http", "a connection was dropped: out of memory");
     } else if (count - maximum < TURNED_AWAY_MAX) {
@@ -72,14 +72,16 @@ static bool accept_one(struct bh_http_loop *const http)
         take_connection(http, fd, (const struct sockaddr *)&peer);
         return true;
     }
-    switch (errno) {
+    const int error = errno;
+    switch (error) {
     case EAGAIN:
         return false;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        pause_accepting(http, errno);
+        if (!bh_connection_give_way(http))
+            pause_accepting(http, error);
         return false;
     default:
         return true; /* an error of the connection that was to come (accept(2)) */
@@ -248,6 +250,18 @@ void bh_http_server_drain(struct bh_http_server *const server, struct bh_loop *c
         bh_connection_drain(BH_LIST_ENTRY(node, struct bh_connection, node));
     if (--http->connection_count == 0)
         finish_drain(http);
+}
+
+void bh_http_hold(struct bh_http_loop *const http, const size_t before, const size_t after)
+{
+    http->held += after - before;
+    bh_metrics_add(http->metrics.held, (int64_t)after - (int64_t)before);
+}
+
+size_t bh_http_unsent_share(const struct bh_http_loop *const http)
+{
+    return http->options->unsent_maximum /
+           atomic_load_explicit(&http->server->loop_count, memory_order_relaxed);
 }
 
 bool bh_http_is_draining(const struct bh_http_loop *const http)

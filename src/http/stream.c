@@ -16,10 +16,17 @@ static bool sends_body(const struct bh_request *const request)
     return request->head.method_id != BH_METHOD_HEAD;
 }
 
+static void begin_silence(struct bh_request *const request)
+{
+    if (request->answer.heartbeat.size > 0)
+        bh_deadline_start(&request->http->deadlines, &request->answer.silence, BH_DEADLINE_SILENCE);
+}
+
 /* Sends `data` as one chunk, and the last chunk behind it if `is_end`. */
 static int send_chunk(struct bh_request *const request, const struct bh_str data, const bool is_end)
 {
     struct bh_connection *const connection = request->connection;
+    begin_silence(request);
     if (request->head.minor_version == 0) {
         if (data.size == 0)
             return 0;
@@ -60,6 +67,31 @@ static int flush(struct bh_request *const request, const bool is_end)
 int bh_stream_flush(struct bh_request *const request)
 {
     return flush(request, false);
+}
+
+void bh_stream_set_heartbeat(struct bh_request *const request, const struct bh_str text)
+{
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    if (request->answer.state != BH_ANSWER_STREAMING || !sends_body(request))
+        return;
+    request->answer.heartbeat = text;
+    begin_silence(request);
+}
+
+/* A writer that is parked may be within a line; and a client that has something to take already
+ * needs no more. */
+void bh_stream_silence_expired(struct bh_deadline *const deadline)
+{
+    struct bh_request *const request = BH_CONTAINER_OF(deadline, struct bh_request, answer.silence);
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    const struct bh_connection *const connection = request->connection;
+    if (connection->state == BH_CONNECTION_CLOSED)
+        return;
+    if (request->answer.stream.size > 0 || connection->is_writer_waiting ||
+        bh_transport_waiting(&connection->transport) > 0)
+        begin_silence(request);
+    else if (send_chunk(request, request->answer.heartbeat, false) < 0)
+        return; /* that has closed the connection */
 }
 
 /* Called at the end of the loop turn. */
@@ -161,6 +193,8 @@ int bh_stream_end(struct bh_request *const request)
         return BH_ECANCELED;
     bh_assert(request->answer.state == BH_ANSWER_STREAMING);
     request->answer.state = BH_ANSWER_DONE;
+    request->answer.heartbeat = BH_STR_NONE;
+    bh_deadline_stop(&request->answer.silence);
     return sends_body(request) ? flush(request, true) : 0;
 }
 

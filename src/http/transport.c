@@ -11,6 +11,7 @@
 /* A write that could not be done at once. */
 struct waiting {
     uv_write_t write;
+    size_t held; /* memory, of what is copied or taken */
     struct bh_buf taken;
     char copied[];
 };
@@ -25,6 +26,7 @@ int bh_transport_open(struct bh_transport *const transport, uv_loop_t *const uv,
 {
     transport->events = events;
     transport->is_reading = false;
+    transport->held = 0;
     uv_tcp_init(uv, &transport->tcp);
     if (uv_tcp_open(&transport->tcp, fd) == 0)
         return 0;
@@ -93,6 +95,7 @@ static void write_done(uv_write_t *const write, const int status)
 {
     struct bh_transport *const transport = of_handle((uv_handle_t *)write->handle);
     struct waiting *const waiting = BH_CONTAINER_OF(write, struct waiting, write);
+    transport->held -= waiting->held;
     bh_buf_fini(&waiting->taken);
     free(waiting);
     if (status != UV_ECANCELED)
@@ -119,14 +122,18 @@ static int wait_for_room(struct bh_transport *const transport, uv_buf_t *const b
         held[1] = buffers[copied_count];
 
     bh_buf_init(&waiting->taken, 0);
+    waiting->held = sizeof(*waiting) + size;
     if (hold == BH_TRANSPORT_TAKE) {
         waiting->taken = *taken;
         bh_buf_init(taken, taken->maximum);
+        waiting->held += waiting->taken.size;
     }
     const int result = uv_write(&waiting->write, (uv_stream_t *)&transport->tcp, held,
                                 copied_count < count ? 2 : 1, write_done);
-    if (result == 0)
+    if (result == 0) {
+        transport->held += waiting->held;
         return 0;
+    }
     bh_buf_fini(&waiting->taken);
     free(waiting);
     return result == UV_ENOMEM ? BH_ENOMEM : BH_ECLOSED;

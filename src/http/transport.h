@@ -32,6 +32,7 @@ struct bh_transport {
     const struct bh_transport_events *events; /* private */
     uv_tcp_t tcp;                             /* private */
     bool is_reading;                          /* read-only */
+    size_t held;                              /* read-only: memory of what waits to be sent */
 };
 
 /* Takes the connected, non-blocking socket `fd` over. On failure (BH_EIO) `fd` is closed, but the

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -354,6 +355,16 @@ static void keep_freed_memory(void)
     mallopt(M_TRIM_THRESHOLD, 8 << 20);
 }
 
+/* The soft limit is 1,024 as a rule, for programs that select(); each client takes a descriptor. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static void serve(struct lifecycle *const lifecycle)
 {
     uv_loop_t *const uv = bh_loop_uv(lifecycle->members[0].loop);
@@ -381,6 +392,7 @@ int bh_lifecycle_run(const struct bh_lifecycle_options *const options,
     sem_init(&lifecycle->member_began, 0, 0);
     signal(SIGPIPE, SIG_IGN);
     keep_freed_memory();
+    allow_descriptors();
     atomic_store(&supervisor_fd, options->supervisor_fd);
     if (options->supervisor_fd > 0)
         signal(SIGHUP, SIG_IGN);

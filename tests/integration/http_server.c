@@ -122,6 +122,8 @@ static int handle_stream(struct bh_request *const request)
     int64_t left = query_number(request, "bytes", 1000);
     const int64_t piece = query_number(request, "piece", 1000);
     int result = bh_stream_begin(request, 200, "text/plain");
+    if (query_number(request, "beat", 0) > 0)
+        bh_stream_set_heartbeat(request, BH_STR("beat\n"));
     while (result == 0 && left > 0) {
         int64_t size = left < piece ? left : piece;
         if (size > (int64_t)sizeof(filler))
@@ -135,10 +137,12 @@ static int handle_stream(struct bh_request *const request)
     return result < 0 ? result : bh_stream_end(request);
 }
 
-/* One line, then nothing for ?ms=, then another. */
+/* One line, then nothing for ?ms=, then another; with ?beat=1 a heartbeat between them. */
 static int handle_events(struct bh_request *const request)
 {
     int result = bh_stream_begin(request, 200, "text/event-stream");
+    if (query_number(request, "beat", 0) > 0)
+        bh_stream_set_heartbeat(request, BH_STR("beat\n"));
     if (result == 0)
         result = bh_stream_write(request, BH_STR("first\n"));
     if (result == 0)
@@ -346,11 +350,15 @@ static void read_options(struct bh_http_options *const options)
     TIME(request_timeout_us, "REQUEST_TIMEOUT");
     TIME(write_timeout_us, "WRITE_TIMEOUT");
     TIME(body_grace_us, "BODY_GRACE");
+    TIME(heartbeat_us, "HEARTBEAT");
 #undef TIME
     options->body_bytes_per_second = number_from_environment("BODY_RATE",
                                                              options->body_bytes_per_second);
     options->connections_maximum = (unsigned)number_from_environment("CONNECTIONS_MAXIMUM",
                                                                      options->connections_maximum);
+    options->sent_bytes_per_second = number_from_environment("SEND_RATE",
+                                                             options->sent_bytes_per_second);
+    options->unsent_maximum = number_from_environment("UNSENT_MAXIMUM", options->unsent_maximum);
     options->access_log = number_from_environment("ACCESS_LOG", 0) != 0;
     options->access_log_percent = (unsigned)number_from_environment("ACCESS_LOG_PERCENT", 100);
 }

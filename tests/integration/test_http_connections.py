@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import resource
 import select
 import socket
@@ -129,6 +130,53 @@ def test_a_slow_reader_that_reads_on_is_served(start_http: Callable[..., Server]
             got += more
 
 
+def slow_reader(server: Server) -> RawConnection:
+    """Of whom the system takes little ahead."""
+    connection = RawHttp(server.port).connect(timeout=20)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    return connection
+
+
+def test_a_reader_that_takes_too_little_is_closed(start_http: Callable[..., Server]) -> None:
+    """It never stops reading, but would take minutes for what takes others a moment."""
+    server = start_http(WRITE_TIMEOUT=400, SEND_RATE=1000000)
+    name = 'http_connection_timeouts_total{waiting_for="reader"}'
+    with slow_reader(server) as connection:
+        connection.send(get(f"/body?bytes={30 * MEGABYTE}"))
+
+        def is_cut() -> bool:
+            time.sleep(0.02)
+            try:
+                return connection.socket.recv(2000) == b""
+            except ConnectionResetError:
+                return True
+
+        wait_until(is_cut, 20)
+    assert metric(server, name) == 1
+
+
+def test_answers_that_nobody_takes_have_their_bound(start_http: Callable[..., Server]) -> None:
+    """Past it the readers that have got on least lately are broken off, the others are not."""
+    bound, size, count = 8 * MEGABYTE, 2 * MEGABYTE, 30
+    server = start_http(UNSENT_MAXIMUM=bound, LOOPS=1)
+    readers = [slow_reader(server) for _ in range(count)]
+    for number, reader in enumerate(readers, 1):
+        reader.send(get(f"/body?bytes={size}", "Connection: close"))
+        wait_until(lambda: metric(server, 'api_requests_total{method="GET",endpoint="/body",'
+                                  'status="200"}') == number)  # fmt: skip
+        assert metric(server, "http_unsent_bytes") < bound + size
+    dropped = int(metric(server, "http_unsent_dropped_total"))
+    assert count - 6 <= dropped <= count - 3
+    if has_plain_memory(server):
+        assert server.peak_bytes() < 80 * MEGABYTE
+    assert len(readers[-1].read_answer().body) == size
+    with pytest.raises(ConnectionError):
+        readers[0].read_answer()
+    for reader in readers:
+        reader.socket.close()
+    wait_until(lambda: metric(server, "http_unsent_bytes") == 0)
+
+
 def test_a_stream_has_its_request_s_deadline(start_http: Callable[..., Server]) -> None:
     server = start_http(REQUEST_TIMEOUT=300)
     with RawHttp(server.port).connect(timeout=20) as connection:
@@ -214,6 +262,36 @@ def test_a_client_that_only_ends_its_sending_gets_prompt_answers(http_server: Se
         assert seconds_until_closed(connection) < 1
 
 
+def test_a_silent_stream_has_a_heartbeat(start_http: Callable[..., Server]) -> None:
+    server = start_http(HEARTBEAT=50)
+    with RawHttp(server.port).connect() as connection:
+        connection.send(get("/events?ms=60000&beat=1"))
+        data = b""
+        while data.count(b"5\r\nbeat\n\r\n") < 3:
+            data += connection.read_some()
+        assert data.split(b"\r\n\r\n", 1)[1].startswith(b"6\r\nfirst\n\r\n5\r\nbeat\n")
+    wait_until(lambda: counts(server)["canceled"] == 1)
+    whole = RawHttp(server.port).answer(get("/events?ms=200&beat=1")).text
+    assert re.fullmatch(r"first\n(beat\n)+second\n", whole)
+    with RawHttp(server.port).connect() as connection:
+        connection.send(get("/events?ms=200&beat=1").replace(b"GET", b"HEAD"))
+        connection.send(get("/api/health/live"))
+        connection.read_answer(to_head=True)
+        assert connection.read_answer().status == 200  # no beat was in between
+
+
+def test_no_heartbeat_comes_within_a_write(start_http: Callable[..., Server]) -> None:
+    server = start_http(HEARTBEAT=10)
+    size = 6 * MEGABYTE
+    with slow_reader(server) as connection:
+        connection.send(get(f"/stream?bytes={size}&piece=700000&beat=1", "Connection: close"))
+        for _ in range(20):
+            connection.pending += connection.socket.recv(50000)
+            time.sleep(0.02)
+        body = connection.read_answer().body
+    assert body.replace(b"x", b"") == b"" and len(body) == size
+
+
 def test_an_aborted_stream_is_seen_as_broken(http_raw: RawHttp) -> None:
     for version in ("1.1", "1.0"):
         with http_raw.connect() as connection:
@@ -241,34 +319,56 @@ def test_connections_past_the_limit_get_503(start_http: Callable[..., Server]) -
     raw = RawHttp(server.port)
     held = [raw.connect()]
 
-    def is_alone() -> bool:
-        held[0].send(get("/metrics"))
-        return "\nhttp_connections_open 1\n" in held[0].read_answer().text
+    def says(connection: RawConnection, path: str, text: str) -> bool:
+        connection.send(get(path))
+        return text in connection.read_answer().text
 
-    wait_until(is_alone)  # the probe that saw the server ready has gone
+    # The probe that saw the server ready has gone.
+    wait_until(lambda: says(held[0], "/metrics", "\nhttp_connections_open 1\n"))
     held += [raw.connect() for _ in range(19)]
-    for connection in held:
-        connection.send(get("/api/health/live"))
-    answers = [connection.read_answer() for connection in held]
+    for connection in held[1:]:
+        connection.send(get("/wait?ms=60000"))
+    wait_until(lambda: says(held[0], "/counts", '"waiting":19,'))
+    held[0].send(get("/wait?ms=60000"))
     late = raw.connect()
     answer = late.read_answer()
     assert answer.status == 503
     assert answer.json["error"] == "Service Unavailable"
     assert answer.headers["connection"] == "close"
     assert late.read_to_end() == b""
-    assert sum(answer.status == 200 for answer in answers) == 20
     for connection in held:
         connection.socket.close()
+    wait_until(lambda: is_served(raw))
 
-    def is_served_again() -> bool:
-        with raw.connect() as connection:
-            connection.send(get("/api/health/live"))
-            try:
-                return connection.read_answer().status == 200
-            except ConnectionError:
-                return False
 
-    wait_until(is_served_again)
+def is_served(raw: RawHttp) -> bool:
+    with raw.connect() as connection:
+        connection.send(get("/api/health/live"))
+        try:
+            return connection.read_answer().status == 200
+        except ConnectionError:
+            return False
+
+
+def test_at_the_limit_who_waits_longest_gives_way(start_http: Callable[..., Server]) -> None:
+    """Whoever asks is served, however many are there who do not; who is being served stays."""
+    server = start_http(CONNECTIONS_MAXIMUM=12, LOOPS=1)
+    raw = RawHttp(server.port)
+    busy = raw.connect()
+    busy.send(get("/wait?ms=60000"))
+    wait_until(lambda: counts(server)["waiting"] == 1)
+    silent, slow, idle = raw.connect(), raw.connect(), raw.connect()
+    slow.send(b"GET /api/health/live HTTP/1.1\r\nHost: ")
+    idle.send(get("/api/health/live"))
+    assert idle.read_answer().status == 200
+    others = [raw.connect() for _ in range(8)]
+    for given_way in (silent, slow, idle):
+        wait_until(lambda: is_served(raw))
+        assert given_way.read_to_end() == b""
+        others.append(raw.connect())
+    assert metric(server, "http_connections_gave_way_total") >= 3
+    busy.end_sending()
+    wait_until(lambda: counts(server)["canceled"] == 1)
 
 
 def test_running_out_of_descriptors_neither_spins_nor_stops(
@@ -279,6 +379,8 @@ def test_running_out_of_descriptors_neither_spins_nor_stops(
     limit = server.open_files() + 10
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
     held = [raw.connect() for _ in range(30)]
+    for connection in held:
+        connection.send(get("/wait?ms=1000", "Connection: close"))
     server.wait_log("cannot accept connections")
     with open(f"/proc/{server.pid}/stat", encoding="ascii") as stat:
         before = sum(int(field) for field in stat.read().split()[13:15])
@@ -287,17 +389,21 @@ def test_running_out_of_descriptors_neither_spins_nor_stops(
         spent = sum(int(field) for field in stat.read().split()[13:15]) - before
     assert spent < 10, "clock ticks of 10 ms in half a second"
     assert server.log().count("cannot accept connections") < 5
-    for connection in held:
+    assert [connection.read_answer().status for connection in held] == [200] * 30
+
+
+def test_out_of_descriptors_who_asks_for_nothing_gives_way(
+    start_http: Callable[..., Server],
+) -> None:
+    server = start_http()
+    raw = RawHttp(server.port)
+    limit = server.open_files() + 10
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    silent = [raw.connect() for _ in range(15)]
+    with raw.connect() as connection:
         connection.send(get("/api/health/live"))
-    for connection in held[:5]:
-        connection.socket.close()
-    served = 0
-    for connection in held[5:]:
-        connection.socket.settimeout(5)
         assert connection.read_answer().status == 200
-        connection.socket.close()
-        served += 1
-    assert served == 25
+    assert silent[0].read_to_end() == b""
 
 
 def test_ten_thousand_idle_connections_take_little_memory(

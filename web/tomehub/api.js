@@ -190,6 +190,7 @@ export function searchBooks(options, signal) {
 /** @typedef {{status: "chunks_loaded", count: number}} ChunksLoaded */
 /** @typedef {{status: "answer", text: string}} AnswerText */
 /** @typedef {{status: "restart"}} AnswerRestart forget the text so far */
+/** @typedef {{status: "waiting"}} AnswerWaiting it takes a while; the connection is alive */
 /** @typedef {{status: "error", detail: string}} AnswerError */
 
 /**
@@ -201,7 +202,8 @@ export function searchBooks(options, signal) {
  * @property {Citation[]} citations
  */
 
-/** @typedef {AnswerText | AnswerRestart | AnswerError | AnswerComplete} AnswerTold */
+/** @typedef {AnswerText | AnswerRestart | AnswerWaiting} AnswerStep */
+/** @typedef {AnswerStep | AnswerError | AnswerComplete} AnswerTold */
 /** @typedef {ChunksLoaded | AnswerTold} AnswerLine */
 
 /**

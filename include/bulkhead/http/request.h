@@ -106,6 +106,10 @@ int bh_respond_failure(struct bh_request *request, const struct bh_error *error)
 int bh_stream_begin(struct bh_request *request, int status, const char *content_type) BH_MUST_CHECK;
 int bh_stream_write(struct bh_request *request, struct bh_str data) BH_MUST_CHECK;
 int bh_stream_end(struct bh_request *request) BH_MUST_CHECK;
+/* From now on `text` (a literal) is sent whenever nothing was for the server's heartbeat interval,
+ * so that nobody on the way takes the stream for dead. Never within what one write gives. After
+ * begin. */
+void bh_stream_set_heartbeat(struct bh_request *request, struct bh_str text);
 /* After any answer: parks until the system has taken all of it. 0, or BH_ECANCELED as above. */
 int bh_stream_wait_sent(struct bh_request *request) BH_MUST_CHECK;
 /* Breaks the answer off so that the client sees it is incomplete. */

@@ -20,12 +20,17 @@ struct bh_http_options {
     uint64_t head_timeout_us;       /* first byte to end of head; 10 s */
     uint64_t idle_timeout_us;       /* keep-alive without a request; 75 s */
     uint64_t request_timeout_us;    /* a handler's default deadline; 30 s */
-    uint64_t write_timeout_us;      /* without progress in sending; 30 s */
+    uint64_t write_timeout_us;      /* of a client that takes less of its answer than: */
+    uint64_t sent_bytes_per_second; /* 240; the time is 30 s */
+    uint64_t heartbeat_us;          /* of a stream's silence until its heartbeat; 10 s */
     uint64_t body_bytes_per_second; /* minimum rate of a body while it is waited for; 1,024 */
     uint64_t body_grace_us;         /* of waiting that the rate does not count; 5 s */
     size_t head_maximum;            /* bytes; 16 KiB */
     unsigned headers_maximum;       /* fields; 100 */
-    unsigned connections_maximum;   /* over all loops; 20,000; past it: 503 and close */
+    unsigned connections_maximum;   /* over all loops; 20,000; past it the one that waits longest
+                                       for a request closes, or the new one gets 503 */
+    size_t unsent_maximum;          /* bytes of answers that wait for their clients, in equal parts
+                                       of all loops; past it the slowest are broken; 256 MiB */
     size_t arena_maximum;           /* bytes a request may take; 64 MiB */
     int listener_fd;                /* a listening socket to take over; 0: opens one of its own */
     bool access_log;

@@ -1,10 +1,7 @@
 #include "answers/generated.h"
 
-#include "bulkhead/base/time.h"
-
 #define ATTEMPTS_MAX 2
 #define PENDING_BYTES_MAX ((size_t)16 * 1024) /* a sentence longer than this has no end */
-#define QUIET_US (10 * BH_SECOND_US)
 
 enum outcome { OUTCOME_GOING_ON, OUTCOME_UNSUPPORTED, OUTCOME_NOT_THERE };
 
@@ -14,7 +11,6 @@ struct attempt {
     struct tome_grounding grounding;
     struct bh_str sentence; /* being checked, in `pending` */
     size_t told;
-    uint64_t told_us;
     struct bh_str unsupported;
 };
 
@@ -55,7 +51,6 @@ static int take_sentence(struct attempt *const attempt, enum outcome *const ret_
         return 0;
     }
     attempt->told++;
-    attempt->told_us = bh_time_now_us();
     result = generating->sentence(generating->argument, &attempt->grounding, reterr);
     return listener_failed(attempt, result);
 }
@@ -74,15 +69,6 @@ static int take_sentences(struct attempt *const attempt, const bool is_all,
     return result;
 }
 
-static int wait_told(struct attempt *const attempt, struct bh_error *const reterr)
-{
-    const struct tome_generating *const generating = attempt->generating;
-    if (bh_time_now_us() - attempt->told_us < QUIET_US)
-        return 0;
-    attempt->told_us = bh_time_now_us();
-    return listener_failed(attempt, generating->waiting(generating->argument, reterr));
-}
-
 static int read_chat(struct attempt *const attempt, struct tome_chat *const chat,
                      enum outcome *const ret_outcome, struct bh_error *const reterr)
 {
@@ -98,8 +84,6 @@ static int read_chat(struct attempt *const attempt, struct tome_chat *const chat
         if (bh_buf_error(&attempt->pending) != 0)
             return bh_error_set(reterr, BH_ELIMIT, "the answer provider's sentence has no end");
         result = take_sentences(attempt, false, ret_outcome, reterr);
-        if (result == 0)
-            result = wait_told(attempt, reterr);
     }
     /* Of an answer that was cut for its length, what is no whole sentence is left out. */
     if (result == 0 && *ret_outcome == OUTCOME_GOING_ON && !tome_chat_was_cut(chat))
@@ -118,7 +102,6 @@ static int attempt_once(struct attempt *const attempt, enum outcome *const ret_o
     struct tome_chat *chat = NULL;
     *ret_outcome = OUTCOME_GOING_ON;
     attempt->told = 0;
-    attempt->told_us = bh_time_now_us();
     bh_buf_init(&attempt->pending, PENDING_BYTES_MAX);
     int result = tome_chat_open(generating->provider, &prompt, &chat, reterr);
     if (result == 0)

@@ -17,12 +17,11 @@ struct tome_generating {
     const struct tome_search_hit *hits;
     size_t hit_count;
 
-    /* A supported sentence; what was told before is to be forgotten; nothing to tell for a while.
-     * An error ends the call with it. */
+    /* A supported sentence; what was told before is to be forgotten. An error ends the call with
+     * it. */
     int (*sentence)(void *argument, const struct tome_grounding *grounding,
                     struct bh_error *reterr);
     int (*restart)(void *argument, struct bh_error *reterr);
-    int (*waiting)(void *argument, struct bh_error *reterr);
     void *argument;
 
     unsigned attempts;      /* filled: how many were made */

@@ -159,12 +159,6 @@ static int forget(void *const argument, struct bh_error *const reterr)
     return replying->listener->restart(replying->listener->argument, reterr);
 }
 
-static int generated_waiting(void *const argument, struct bh_error *const reterr)
-{
-    const struct replying *const replying = argument;
-    return replying->listener->waiting(replying->listener->argument, reterr);
-}
-
 /* The provider failed: the library's own sentences stand in. */
 static int degrade(struct replying *const replying, const struct bh_error *const cause,
                    struct bh_error *const reterr)
@@ -187,7 +181,6 @@ static int reply_generated(struct replying *const replying, struct bh_error *con
         .hit_count = replying->found.hit_count < most ? replying->found.hit_count : most,
         .sentence = generated_sentence,
         .restart = forget,
-        .waiting = generated_waiting,
         .argument = replying,
     };
     struct bh_error cause = { .message = "" };
@@ -266,6 +259,6 @@ static int ignore(void *const argument, struct bh_error *const reterr)
     return 0;
 }
 
-const struct tome_reply_listener tome_reply_unheard = {
-    .loaded = ignore_count, .text = ignore_text, .restart = ignore, .waiting = ignore
-};
+const struct tome_reply_listener tome_reply_unheard = { .loaded = ignore_count,
+                                                        .text = ignore_text,
+                                                        .restart = ignore };

@@ -44,7 +44,6 @@ struct tome_reply_listener {
     int (*loaded)(void *argument, size_t chunk_count, struct bh_error *reterr); /* once, first */
     int (*text)(void *argument, struct bh_str text, struct bh_error *reterr);
     int (*restart)(void *argument, struct bh_error *reterr); /* forget the text told so far */
-    int (*waiting)(void *argument, struct bh_error *reterr); /* nothing to tell for a while */
     void *argument;
 };
 

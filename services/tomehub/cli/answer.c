@@ -46,12 +46,6 @@ static int start_again(void *const argument, struct bh_error *const reterr)
     return *is_quiet ? 0 : print_text(argument, BH_STR("\n\n(thrown away; again:)\n\n"), reterr);
 }
 
-static int keep_waiting(void *const argument, struct bh_error *const reterr)
-{
-    (void)argument, (void)reterr;
-    return 0;
-}
-
 static enum tome_exit print_citations(const struct tome_reply *const reply)
 {
     struct bh_buf BH_CLEANUP(bh_buf_fini_cleanup) text;
@@ -140,8 +134,7 @@ static enum tome_exit answer(const struct tome_command *const command,
                              const struct tome_search_request *const request, bool is_json)
 {
     struct asking asking = { .request = request,
-                             .listener = { loaded, print_text, start_again, keep_waiting,
-                                           &is_json },
+                             .listener = { loaded, print_text, start_again, &is_json },
                              .error = { .message = "no memory for an answer" } };
     signal(SIGPIPE, SIG_IGN);
     const int result = ask_on_loop(session, &asking);

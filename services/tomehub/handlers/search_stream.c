@@ -60,6 +60,10 @@ static int chunks_loaded(void *const argument, const size_t count, struct bh_err
     if (result != 0)
         return bh_error_set(reterr, result, "%s", bh_error_text(result));
     stream->has_begun = true;
+    /* So that proxies keep a stream on which little happens. */
+    bh_stream_set_heartbeat(stream->request, stream->is_events
+                                                 ? BH_STR(":\n\n")
+                                                 : BH_STR("{\"status\":\"waiting\"}\n"));
     line_begin(stream, BH_STR("chunks_loaded"));
     bh_json_kv_int(&stream->json, "count", (int64_t)count);
     return line_end(stream, reterr);
@@ -78,14 +82,6 @@ static int restart(void *const argument, struct bh_error *const reterr)
     struct stream *const stream = argument;
     line_begin(stream, BH_STR("restart"));
     return line_end(stream, reterr);
-}
-
-/* A comment, so that proxies keep a connection on which little happens; lines have none. */
-static int keep_alive(void *const argument, struct bh_error *const reterr)
-{
-    const struct stream *const stream = argument;
-    const int result = stream->is_events ? bh_stream_write(stream->request, BH_STR(":\n\n")) : 0;
-    return result == 0 ? 0 : bh_error_set(reterr, result, "%s", bh_error_text(result));
 }
 
 static int complete(struct stream *const stream, const struct tome_reply *const reply,
@@ -119,11 +115,9 @@ static int stream_answer(struct stream *const stream,
     const struct tome_service *const service = tome_service_of(stream->request);
     const struct tome_replier replier = { .searcher = service->searcher,
                                           .provider = service->provider };
-    const struct tome_reply_listener listener = { .loaded = chunks_loaded,
-                                                  .text = text_came,
-                                                  .restart = restart,
-                                                  .waiting = keep_alive,
-                                                  .argument = stream };
+    const struct tome_reply_listener listener = {
+        .loaded = chunks_loaded, .text = text_came, .restart = restart, .argument = stream
+    };
     struct tome_reply reply;
     struct bh_error error;
     int result = tome_cache_catch_up(service->cache, search->owner_id, &error);
