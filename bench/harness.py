@@ -16,8 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # servers and clients of tests/support
 
+from support.ports import free_port  # noqa: E402
 from support.process import processes_of_session  # noqa: E402
-from support.server import Server, ServerOptions, free_port  # noqa: E402
+from support.server import Server, ServerOptions  # noqa: E402
 
 
 @dataclass(frozen=True)

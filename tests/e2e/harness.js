@@ -22,8 +22,9 @@ import { chromium } from "playwright-core";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BUILD = resolve(ROOT, process.env["BH_BUILD"] ?? "build/release");
 const BINARY = join(BUILD, "services/tomehub/tomehub");
-const START_MS = 30_000;
-const STEP_MS = 15_000;
+const PORTS = { first: 10_000, count: 10_000, next: process.pid * 7 };
+const START_MS = 60_000;
+const STEP_MS = 30_000;
 const BROWSER_ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -36,15 +37,25 @@ const BROWSER_ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 
-/** @returns {Promise<number>} */
+/**
+ * The next port nobody listens on. Where it begins to look is by the process, and below the ports
+ * that clients get: test files that run side by side do not meet.
+ *
+ * @returns {Promise<number>}
+ */
 async function freePort() {
-    const listener = createServer().listen(0, "127.0.0.1");
-    await once(listener, "listening");
-    const address = listener.address();
-    listener.close();
-    await once(listener, "close");
-    assert(address !== null && typeof address === "object");
-    return address.port;
+    for (;;) {
+        const port = PORTS.first + (PORTS.next++ % PORTS.count);
+        const listener = createServer().listen(port, "127.0.0.1");
+        const isFree = await once(listener, "listening").then(
+            () => true,
+            () => false,
+        );
+        listener.close();
+        if (isFree) {
+            return port;
+        }
+    }
 }
 
 /**

@@ -14,7 +14,8 @@ import pytest
 
 from support.http import JsonClient
 from support.ingest import finished, text_of, wait_until
-from support.server import Server, ServerOptions, free_port
+from support.ports import free_port
+from support.server import Server, ServerOptions
 
 MIB = 1 << 20
 STEPS = ["cache", "limits", "streams", "sqlite", "heap"]  # at warning
@@ -191,6 +192,7 @@ class SlowReaders:
             one.close()
 
 
+@pytest.mark.alone
 def test_the_ladder_in_a_cgroup(server: Server, cgroup: MemoryCgroup) -> None:
     first = server.workers()
     text = text_of("memoryword", 30000)

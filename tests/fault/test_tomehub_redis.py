@@ -12,7 +12,8 @@ import pytest
 from support.http import JsonClient
 from support.http_layer import metric, wait_until
 from support.redis import Redis
-from support.server import Server, free_port
+from support.ports import free_port
+from support.server import Server
 
 DOWN_LINE = "this server's own limits serve"
 BACK_LINE = "The rate limits are shared again"

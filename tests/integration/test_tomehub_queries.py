@@ -19,8 +19,9 @@ import pytest
 
 from support.database import Database
 from support.http import JsonClient
+from support.ports import free_port
 from support.process import CommandResult, environment
-from support.server import Server, free_port
+from support.server import Server
 
 # What a search of one word is: on SQLite one run, on PostgreSQL this statement and another.
 SEARCH_NAMES = {"sqlite": "search", "postgresql": "search_postings"}

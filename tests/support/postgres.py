@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a program
+
+from support.ports import free_port  # noqa: E402
 
 Command = list[str | Path]
 START_SECONDS = 30.0
@@ -42,12 +45,6 @@ def program(name: str) -> Path:
     in_path = shutil.which(name)
     assert in_path, f"no {name} here; install postgresql (tools/deps test)"
     return Path(in_path)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def demote() -> tuple[Callable[[], None] | None, int | None]:

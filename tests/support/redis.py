@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from support.server import free_port
+from support.ports import free_port
 
 START_SECONDS = 30.0
 

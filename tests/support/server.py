@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.ports import free_port
 from support.process import environment, processes_of_session, sanitizer_report
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.005
-
-
-def free_port() -> int:
-    """A port nobody listens on, outside of the range from which clients' ports are taken."""
-    for _ in range(1000):
-        port = random.randrange(20000, 32000)
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise OSError("no free port between 20000 and 32000")
 
 
 @dataclass
