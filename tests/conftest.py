@@ -23,6 +23,14 @@ from support.process import CommandResult, run_command
 from support.server import Server, ServerOptions
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_NAME = 80
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes do not name a test: they may be long, and others each time (the clock in an archive),
+    while workers must agree on the names. Nor does long text. Pytest adds numbers."""
+    is_long = isinstance(val, str) and len(val) > LONGEST_NAME
+    return argname if isinstance(val, bytes) or is_long else None
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from support.postgres import Postgres
 from support.postgres_load import AWAY, CLIENTS, READ_MAX, WRITE_MAX, Load, wait_for_reads
 from support.process import busy, run_command
@@ -26,6 +28,7 @@ def most_connects_in_a_second(proxy: TcpProxy, begin: float, end: float) -> int:
     return max((proxy.connects_between(at, at + 1) for at in starts), default=0)
 
 
+@pytest.mark.alone
 def test_kill_and_restart(
     postgres: Postgres, proxy: TcpProxy, load_url: str, start_load: Callable[..., Load], slow: float
 ) -> None:
@@ -62,6 +65,7 @@ def test_stopped_for_20_seconds(
     assert last["written"] <= written(postgres)
 
 
+@pytest.mark.alone
 def test_terminated_in_mid_query(
     postgres: Postgres, load_url: str, start_load: Callable[..., Load], slow: float
 ) -> None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+import pytest
+
 from support.postgres import Postgres, server_folder
 from support.postgres_load import AWAY, CLIENTS, Load, wait_for_reads
 from support.process import busy
@@ -31,6 +33,7 @@ def most_in_a_second(times: list[float]) -> int:
     return max((sum(begin <= at < begin + 1 for at in times) for begin in times), default=0)
 
 
+@pytest.mark.alone
 def test_promotion(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], slow: float
 ) -> None:
@@ -56,6 +59,7 @@ def test_promotion(
     assert last["written"] <= int(replica.sql("SELECT count(*) FROM written", "load"))
 
 
+@pytest.mark.alone
 def test_the_primary_comes_back(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], slow: float
 ) -> None:

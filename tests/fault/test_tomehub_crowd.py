@@ -105,6 +105,7 @@ def crowd(postgres: Postgres, start_tomehub: Callable[..., Server]) -> Crowd:
     return Crowd(server.port, [found[n] for n in range(NOTES)])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("users, rounds", [(500, 6), (5000, 2)])
 def test_everybody_gets_the_own_answer(
     crowd: Crowd, postgres: Postgres, users: int, rounds: int
@@ -119,6 +120,7 @@ def test_everybody_gets_the_own_answer(
     assert 0 < int(servers) <= CONNECTIONS
 
 
+@pytest.mark.alone
 def test_database_dies_among_them(crowd: Crowd, postgres: Postgres) -> None:
     """Killed and started again in the middle: some are told 503, nobody somebody else's answer."""
 

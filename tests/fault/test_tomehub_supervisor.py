@@ -173,6 +173,7 @@ def test_a_worker_is_no_orphan(supervised: Server) -> None:
     assert "signals alone" not in supervised.log()
 
 
+@pytest.mark.alone
 def test_a_worker_that_stands_still_is_replaced(start_tomehub: Callable[..., Server]) -> None:
     server = start_tomehub(SUPERVISOR="on", WORKER_HANG_TIMEOUT="5s")
     hung = worker(server)

@@ -164,6 +164,7 @@ def test_a_dripping_body_is_ended(start_http: Callable[..., Server], path: str) 
         assert time.monotonic() - start < 4
 
 
+@pytest.mark.alone
 def test_a_slow_but_sufficient_body_is_taken(start_http: Callable[..., Server]) -> None:
     server = start_http(BODY_GRACE=200, BODY_RATE=1000)
     with RawHttp(server.port).connect() as connection:

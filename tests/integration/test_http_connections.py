@@ -112,6 +112,7 @@ def test_a_reader_that_never_reads_is_closed(start_http: Callable[..., Server]) 
     assert counts(server)["canceled"] == 1
 
 
+@pytest.mark.alone
 def test_a_slow_reader_that_reads_on_is_served(start_http: Callable[..., Server]) -> None:
     server = start_http(WRITE_TIMEOUT=500)
     size = 16 * MEGABYTE
@@ -371,6 +372,7 @@ def test_at_the_limit_who_waits_longest_gives_way(start_http: Callable[..., Serv
     wait_until(lambda: counts(server)["canceled"] == 1)
 
 
+@pytest.mark.alone
 def test_running_out_of_descriptors_neither_spins_nor_stops(
     start_http: Callable[..., Server],
 ) -> None:
@@ -406,6 +408,7 @@ def test_out_of_descriptors_who_asks_for_nothing_gives_way(
     assert silent[0].read_to_end() == b""
 
 
+@pytest.mark.alone
 def test_ten_thousand_idle_connections_take_little_memory(
     start_http: Callable[..., Server]
 ) -> None:

@@ -31,6 +31,7 @@ def answer(one: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.alone
 @pytest.mark.sqlite
 def test_a_crowd(start_tomehub: Callable[..., Server]) -> None:
     server = start_tomehub(ADMISSION_QUEUE="16", **BARE)

@@ -60,6 +60,24 @@ def test_pytest_items_are_counted(
     assert (result.passed, result.failed, result.skipped) == (passed, failed, skipped)
 
 
+def test_side_by_side_and_alone_add_up(tmp_path: Path) -> None:
+    body = """
+import pytest
+@pytest.mark.alone
+def test_a(): pass
+def test_b(): assert False
+@pytest.mark.parametrize("number", range(5))
+def test_c(number): pass
+"""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_x.py").write_text(body)
+    result = run_pytest(context(tmp_path), "tests", workers=2)
+    assert (result.passed, result.failed) == (6, 1)
+    assert "assert False" in result.failures[0][1]
+    (tmp_path / "tests" / "test_y.py").write_text("import nothing_like_this")
+    assert run_pytest(context(tmp_path), "tests", workers=2).failed == 1
+
+
 def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = ["sh", "-c", "echo started; sleep 1000 & wait"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testing.builds import folder
@@ -41,18 +42,29 @@ def is_installed(path: Path) -> bool:
 
 
 def browser(context: Context, path: Path) -> Result:
-    log = context.logs / "e2e.log"
+    """Each file has a server and a browser of its own: as many at a time as there are cores."""
+    result = Result()
+    with ThreadPoolExecutor(context.jobs) as pool:
+        files = sorted(path.glob("*.test.js"))
+        for one in pool.map(lambda file: run_file(context, file), files):
+            result.merge(one)
+    return result
+
+
+def run_file(context: Context, file: Path) -> Result:
+    name = file.name.removesuffix(".test.js")
+    log = context.logs / f"e2e-{name}.log"
     status = context.run(
-        ["node", "--test", "--test-reporter=tap"],
+        ["node", "--test", "--test-reporter=tap", file.name],
         log,
         {"BH_BUILD": str(folder(context, "release"))},
         timeout_s=E2E_TIMEOUT_S,
-        cwd=path,
+        cwd=file.parent,
     )
     counts = {key: int(count) for key, count in SUMMARY.findall(log.read_text(errors="replace"))}
     failed = counts.get("fail", 0) + counts.get("cancelled", 0)
     result = Result(passed=counts.get("pass", 0), skipped=counts.get("skipped", 0))
     if status != 0 or failed:
-        result.add("e2e", False, tail(log, FAILURE_LINES))
+        result.add(f"e2e {name}", False, tail(log, FAILURE_LINES))
         result.failed_more = max(failed - 1, 0)
     return result

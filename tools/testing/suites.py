@@ -1,34 +1,52 @@
-"""Suites run by pytest: integration, fault, end to end, and the tools' own."""
+"""Suites run by pytest: integration, fault, and the tools' own."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 from testing.builds import fixed_addresses, folder
 from testing.context import PYTHON, Context, Result, tail
 
+INTERRUPTED = 2
 NO_TESTS_COLLECTED = 5
 SUITE_TIMEOUT_S = 1500
 FAILURE_LINES = 120
+SLOWEST_SHOWN = 15
 
 
-def pytest(context: Context, path: str, variant: str = "release", *options: str) -> Result:
-    """Runs the tests under a folder against the programs of a variant."""
-    name = f"{path.replace('/', '-')}-{variant}"
+def pytest(
+    context: Context, path: str, variant: str = "release", workers: int = 1, marks: str = ""
+) -> Result:
+    """Runs the tests under a folder, those that `marks` chooses, against the programs of a variant:
+    first, one after the other, those marked `alone`, then the others, `workers` at a time."""
+    if workers == 1:
+        return run(context, path, variant, marks)[1]
+    among = f" and ({marks})" if marks else ""
+    status, result = run(context, path, variant, f"alone{among}")
+    if status != INTERRUPTED:  # a file that cannot be read is told of once
+        result.merge(run(context, path, variant, f"not alone{among}", f"-n{workers}")[1])
+    return result
+
+
+def run(context: Context, path: str, variant: str, marks: str, *options: str) -> tuple[int, Result]:
+    """One run of pytest: its exit status and counts."""
+    name = f"{path.replace('/', '-')}-{variant}{'-alone' if marks.startswith('alone') else ''}"
     log = context.logs / f"{name}.log"
     report = context.logs / f"{name}.xml"
     report.unlink(missing_ok=True)
     python = [*fixed_addresses(variant), PYTHON]
     command = [*python, "-m", "pytest", path, "-q", "--tb=short", f"--junitxml={report}"]
+    command += [f"--durations={SLOWEST_SHOWN}", "-m", marks, *options]
     status = context.run(
-        [*command, *options],
-        log,
-        {"BH_BUILD": str(folder(context, variant))},
-        timeout_s=SUITE_TIMEOUT_S,
+        command, log, {"BH_BUILD": str(folder(context, variant))}, timeout_s=SUITE_TIMEOUT_S
     )
+    return status, Result() if status == NO_TESTS_COLLECTED else read(name, status, log, report)
+
+
+def read(name: str, status: int, log: Path, report: Path) -> Result:
+    """The counts of a run, by its report."""
     result = Result()
-    if status == NO_TESTS_COLLECTED:
-        return result
     if not report.exists():
         result.add(name, False, tail(log, FAILURE_LINES))
         return result
