@@ -3,10 +3,12 @@
 MESON := /usr/bin/meson
 BUILD := build/release
 SECONDS ?= 60
+SOAK_SECONDS ?= 900
+SOAK_DATABASE ?= sqlite
 RUN_TESTS := /usr/bin/python3 tools/run-tests
 
 .PHONY: help deps test-deps bench-deps build run test unit check tools integration fault e2e asan tsan fuzz bench \
-        format clean
+        checkpoints soak format clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+)[a-z0-9 -]*:.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -44,6 +46,16 @@ bench: bench-deps build ## measure against limits and other servers (takes 20 mi
 	@$(MESON) configure $(BUILD) -Dtests=true
 	@ninja -C $(BUILD) --quiet
 	@bench/run http ingest search pool cache database peers
+
+checkpoints: bench-deps build ## crowds of users at a slow database, feature by feature (takes 10 minutes)
+	@$(MESON) configure $(BUILD) -Dtests=true
+	@ninja -C $(BUILD) --quiet
+	@bench/run checkpoints
+
+soak: bench-deps build ## 100 and 200 users for SOAK_SECONDS=900; SOAK_DATABASE=sqlite or postgres
+	@$(MESON) configure $(BUILD) -Dtests=true
+	@ninja -C $(BUILD) --quiet
+	@bench/run soak --seconds $(SOAK_SECONDS) --database $(SOAK_DATABASE)
 
 format: test-deps ## put every C and Python file into the house format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -109,6 +109,8 @@ class Bench:
     binaries: Path  # of the release build
     rounds: int
     seconds: int  # of one measurement
+    database: str = "sqlite"  # or "postgres", where a scenario runs on either
+    users: tuple[int, ...] = ()  # how many people, where a scenario has rows by that; none: all
     tables: list[Table] = field(default_factory=list)  # what the scenario found besides rows
 
     @property

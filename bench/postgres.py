@@ -59,8 +59,8 @@ class Postgres(support.postgres.Postgres):
             "PGDATABASE": DATABASE,
         }
 
-    def socket_url(self) -> str:
-        return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.folder))}&port={self.port}"
+    def socket_url(self, database: str = DATABASE, user: str = USER) -> str:
+        return f"postgresql://{user}@/{database}?host={quote(str(self.folder))}&port={self.port}"
 
     def psql(self, *arguments: str | Path, database: str = DATABASE) -> list[str]:
         command: Command = [program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", *arguments]
@@ -136,16 +136,22 @@ class Session:
 
 
 @contextmanager
-def running(bench: Bench) -> Iterator[Postgres]:
+def running(bench: Bench, **settings: str) -> Iterator[Postgres]:
     """A server on build/bench/postgres, made if it is not there; ended at the end."""
     server = Postgres(bench.work / "postgres")
     try:
-        server.start(**SETTINGS)
-        if not server.query(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'", USER):
-            server.create(DATABASE)
+        server.start(**SETTINGS | settings)
+        own_database(server, DATABASE)
         yield server
     finally:
         server.stop()
+
+
+def own_database(server: Postgres, name: str) -> str:
+    """The URL of another database of the server's, made if it is not there."""
+    if not server.query(f"SELECT 1 FROM pg_database WHERE datname = '{name}'", USER):
+        server.create(name)
+    return server.socket_url(name)
 
 
 # ---- pgbench ----

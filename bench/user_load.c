@@ -1,0 +1,516 @@
+/*
+ * People at a server: each sends a request, reads the answer, thinks, and sends the next one on the
+ * same connection, from an address of their own (X-Forwarded-For).
+ *
+ *     user_load PORT USERS ARRIVALS WARM_SECONDS SECONDS THINK_MS FILE
+ *
+ * USERS come ARRIVALS a second. Thoughts last THINK_MS on average, half as long to half as long
+ * again. A line of FILE is something they do: weight, class (a letter from a), and one or more
+ * steps, parted by tabs. A step is a method, a path and perhaps a body, parted by spaces, where {n}
+ * is a number that is new each time, and {book} the last book_id that an answer told; each waits
+ * for the one before. EVENTS is a GET for server-sent events. Lines are drawn by their weights.
+ *
+ * What begins in the SECONDS after the first WARM_SECONDS is counted, from its first byte to the
+ * last one of its last step. Every second, and at the end, it prints a line of JSON.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bulkhead/base/assert.h"
+#include "bulkhead/base/str.h"
+#include "bulkhead/base/time.h"
+
+#define CLASSES 26
+#define STEPS_MAX 8
+#define LINES_MAX 10000
+#define LINE_BYTES 65536
+#define HEAD_MAX 4096
+#define TAIL 5 /* "0\r\n\r\n", the end of a chunked body; JSON and events hold no "\r\n" */
+#define EVENTS 256
+#define PATIENCE_US (40 * BH_SECOND_US) /* at the end, and longer than a request's deadline */
+
+struct deed {
+    double up_to; /* of all weights, with those before it */
+    unsigned class;
+    unsigned step_count;
+    char *steps[STEPS_MAX];
+};
+
+struct user {
+    int fd;
+    uint64_t due_us; /* thinking until; 0: waits for an answer */
+    const struct deed *deed;
+    unsigned step;
+    uint64_t begun_us;
+    bool is_counted;
+
+    size_t have;       /* bytes of the head in `head` */
+    int64_t body_left; /* -1: the head is not complete, -2: a chunked body */
+    int status;
+    bool closes, says_when, says_error;
+    int64_t book;    /* the last one told */
+    char tail[TAIL]; /* of a chunked body */
+    char head[HEAD_MAX + 1];
+};
+
+struct figures {
+    uint64_t done, failed;
+    uint32_t *latencies_us;
+    size_t count, room;
+};
+
+static struct {
+    int epoll;
+    struct sockaddr_in address;
+    struct deed deeds[LINES_MAX];
+    size_t deed_count;
+    struct user *users;
+    size_t user_count, arrived;
+    struct user **heap; /* those who think, the first to act on top */
+    size_t thinking;
+    double think_us;
+    uint64_t random;
+    int64_t numbers; /* the last one that was new */
+    uint64_t counted_from_us, counted_to_us;
+    struct figures classes[CLASSES];
+    uint64_t hits, misses, refused, silent, statuses, broken; /* of counted requests' steps */
+} load;
+
+/* ---- Who thinks ---- */
+
+static void heap_push(struct user *const user)
+{
+    size_t at = load.thinking++;
+    for (; at > 0 && load.heap[(at - 1) / 2]->due_us > user->due_us; at = (at - 1) / 2)
+        load.heap[at] = load.heap[(at - 1) / 2];
+    load.heap[at] = user;
+}
+
+static struct user *heap_pop(void)
+{
+    struct user *const first = load.heap[0], *const last = load.heap[--load.thinking];
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child + 1 < load.thinking && load.heap[child + 1]->due_us < load.heap[child]->due_us)
+            child++;
+        if (child >= load.thinking || load.heap[child]->due_us >= last->due_us)
+            break;
+        load.heap[at] = load.heap[child];
+        at = child;
+    }
+    load.heap[at] = last;
+    return first;
+}
+
+static double draw(void)
+{
+    load.random ^= load.random << 13;
+    load.random ^= load.random >> 7;
+    load.random ^= load.random << 17;
+    return (double)(load.random >> 11) / (double)(UINT64_C(1) << 53);
+}
+
+static void think(struct user *const user, const uint64_t now_us)
+{
+    user->deed = NULL;
+    user->due_us = now_us + (uint64_t)(load.think_us * (0.5 + draw()));
+    heap_push(user);
+}
+
+static void end_deed(struct user *const user, const bool is_good)
+{
+    const uint64_t now_us = bh_time_now_us();
+    if (user->is_counted) {
+        struct figures *const figures = &load.classes[user->deed->class];
+        figures->done++;
+        figures->failed += !is_good;
+        if (is_good) {
+            if (figures->count == figures->room) {
+                figures->room = 2 * figures->room + 1024;
+                figures->latencies_us = realloc(figures->latencies_us,
+                                                figures->room * sizeof(uint32_t));
+                bh_assert(figures->latencies_us);
+            }
+            figures->latencies_us[figures->count++] = (uint32_t)(now_us - user->begun_us);
+        }
+    }
+    think(user, now_us);
+}
+
+/* ---- Requests ---- */
+
+static bool open_connection(struct user *const user)
+{
+    user->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (user->fd < 0)
+        return false;
+    const int on = 1;
+    setsockopt(user->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    const struct linger linger = { .l_onoff = 1 }; /* no port waits behind at the end */
+    setsockopt(user->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = user };
+    if (connect(user->fd, (const struct sockaddr *)&load.address, sizeof(load.address)) == 0 &&
+        epoll_ctl(load.epoll, EPOLL_CTL_ADD, user->fd, &event) == 0)
+        return true;
+    close(user->fd);
+    user->fd = -1;
+    return false;
+}
+
+static void drop(struct user *const user)
+{
+    close(user->fd);
+    user->fd = -1;
+}
+
+static void broken(struct user *const user)
+{
+    load.broken += user->is_counted;
+    if (user->fd >= 0)
+        drop(user);
+    end_deed(user, false);
+}
+
+/* A step with its numbers filled in. */
+static void fill_in(const struct user *const user, char *const text, const size_t size)
+{
+    size_t used = 0;
+    for (const char *at = user->deed->steps[user->step]; *at != '\0' && used + 32 < size;) {
+        const bool is_number = strncmp(at, "{n}", 3) == 0;
+        if (is_number || strncmp(at, "{book}", 6) == 0) {
+            used += (size_t)snprintf(text + used, size - used, "%lld",
+                                     (long long)(is_number ? load.numbers : user->book));
+            at += is_number ? 3 : 6;
+        } else {
+            text[used++] = *at++;
+        }
+    }
+    text[used] = '\0';
+}
+
+static void send_step(struct user *const user)
+{
+    static char step[LINE_BYTES], request[LINE_BYTES + 1024];
+    load.numbers++;
+    fill_in(user, step, sizeof(step));
+    char *const path = strchr(step, ' '), *body = path ? strchr(path + 1, ' ') : NULL;
+    bh_assert(path);
+    *path = '\0';
+    if (body)
+        *body++ = '\0';
+    const bool wants_events = strcmp(step, "EVENTS") == 0;
+    const size_t number = (size_t)(user - load.users);
+    char length[64] = "";
+    if (body)
+        snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(body));
+    const int size = snprintf(
+        request, sizeof(request),
+        "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "X-Forwarded-For: 10.%zu.%zu.%zu\r\n%s%s%s\r\n%s",
+        wants_events ? "GET" : step, path + 1, number >> 16, number >> 8 & 255, number & 255,
+        wants_events ? "Accept: text/event-stream\r\n" : "",
+        body ? "Content-Type: application/json\r\n" : "", length, body ? body : "");
+    user->have = 0;
+    user->body_left = -1;
+    user->says_error = false;
+    user->due_us = 0;
+    if ((user->fd < 0 && !open_connection(user)) ||
+        send(user->fd, request, (size_t)size, MSG_NOSIGNAL) != size)
+        broken(user);
+}
+
+static void begin_deed(struct user *const user)
+{
+    const double at = draw() * load.deeds[load.deed_count - 1].up_to;
+    size_t low = 0, high = load.deed_count - 1;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (load.deeds[middle].up_to < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    user->deed = &load.deeds[low];
+    user->step = 0;
+    user->begun_us = bh_time_now_us();
+    user->is_counted = user->begun_us >= load.counted_from_us &&
+                       user->begun_us < load.counted_to_us;
+    send_step(user);
+}
+
+/* ---- Answers ---- */
+
+static int64_t number(const struct bh_str text)
+{
+    int64_t value;
+    if (bh_str_to_int64(text, 0, INT64_MAX, &value) == 0)
+        return value;
+    fprintf(stderr, "user_load: \"%.*s\" is no number\n", BH_STR_ARGS(text));
+    exit(1);
+}
+
+static void end_step(struct user *const user)
+{
+    const bool is_good = user->status >= 200 && user->status < 300 && !user->says_error;
+    if (user->is_counted && !is_good) {
+        const bool is_refusal = user->status == 503 || user->status == 429;
+        load.refused += is_refusal && user->says_when;
+        load.silent += is_refusal && !user->says_when;
+        load.statuses += !is_refusal;
+    }
+    if (user->closes)
+        drop(user);
+    if (!is_good || ++user->step == user->deed->step_count)
+        end_deed(user, is_good);
+    else
+        send_step(user);
+}
+
+static void read_chunks(struct user *const user, const char *const data, const size_t size)
+{
+    if (memmem(data, size, "\"status\":\"error\"", 16))
+        user->says_error = true;
+    const size_t kept = size < TAIL ? TAIL - size : 0;
+    memmove(user->tail, user->tail + TAIL - kept, kept);
+    memcpy(user->tail + kept, data + size - (TAIL - kept), TAIL - kept);
+    if (memcmp(user->tail, "0\r\n\r\n", TAIL) == 0)
+        user->body_left = 0;
+}
+
+/* A body that tells a number is small, and comes in one piece. */
+static void read_book(struct user *const user, const char *const body, const size_t size)
+{
+    static const char name[] = "\"book_id\":";
+    const char *const at = memmem(body, size, name, sizeof(name) - 1);
+    if (at)
+        user->book = strtoll(at + sizeof(name) - 1, NULL, 10);
+}
+
+static void read_head(struct user *const user)
+{
+    user->head[user->have] = '\0';
+    char *const end = strstr(user->head, "\r\n\r\n");
+    bh_assert(end || user->have < HEAD_MAX);
+    if (!end)
+        return;
+    const char after = end[2];
+    end[2] = '\0'; /* what is looked for stands in the head */
+    user->status = (int)number((struct bh_str){ user->head + 9, 3 });
+    const char *const length = strcasestr(user->head, "\r\nContent-Length: ");
+    user->says_when = strcasestr(user->head, "\r\nRetry-After: ");
+    user->closes = strcasestr(user->head, "\r\nConnection: close");
+    load.hits += user->is_counted && strcasestr(user->head, "\r\nX-Cache: hit\r\n");
+    load.misses += user->is_counted && strcasestr(user->head, "\r\nX-Cache: miss\r\n");
+    const bool is_chunked = strcasestr(user->head, "\r\nTransfer-Encoding: chunked\r\n");
+    end[2] = after;
+    const size_t head_size = (size_t)(end - user->head) + 4, more = user->have - head_size;
+    read_book(user, user->head + head_size, more);
+    memset(user->tail, 0, TAIL);
+    user->body_left = -2;
+    if (is_chunked)
+        read_chunks(user, user->head + head_size, more);
+    else
+        user->body_left =
+            (length ? number((struct bh_str){ length + 18, strcspn(length + 18, "\r") }) : 0) -
+            (int64_t)more;
+}
+
+static void read_answer(struct user *const user)
+{
+    static char body[(1 << 16) + 1];
+    const bool in_head = user->deed && user->body_left == -1;
+    const ssize_t count = recv(user->fd, in_head ? user->head + user->have : body,
+                               in_head ? HEAD_MAX - user->have : sizeof(body) - 1, MSG_DONTWAIT);
+    if (count < 0 && errno == EAGAIN)
+        return;
+    if (count <= 0 || !user->deed) {
+        if (user->deed)
+            broken(user);
+        else
+            drop(user); /* an idle connection's end is no failure */
+        return;
+    }
+    if (in_head) {
+        user->have += (size_t)count;
+        read_head(user);
+    } else if (user->body_left == -2) {
+        read_chunks(user, body, (size_t)count);
+    } else {
+        body[count] = '\0'; /* ends a number */
+        read_book(user, body, (size_t)count);
+        user->body_left -= count;
+    }
+    if (user->body_left == 0)
+        end_step(user);
+}
+
+/* ---- The run ---- */
+
+static void wait_until(const uint64_t until_us)
+{
+    struct epoll_event events[EVENTS];
+    const uint64_t now_us = bh_time_now_us();
+    const uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
+    const struct timespec timeout = { .tv_sec = (time_t)(left_us / BH_SECOND_US),
+                                      .tv_nsec = (long)(left_us % BH_SECOND_US) * 1000 };
+    const int count = epoll_pwait2(load.epoll, events, EVENTS, &timeout, NULL);
+    for (int i = 0; i < count; i++)
+        read_answer(events[i].data.ptr);
+}
+
+static uint64_t all(const bool are_failed)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < CLASSES; i++)
+        sum += are_failed ? load.classes[i].failed : load.classes[i].done;
+    return sum;
+}
+
+static size_t in_hand(void)
+{
+    return load.arrived - load.thinking;
+}
+
+static void tell(void)
+{
+    printf("{\"users\": %zu, \"in_hand\": %zu, \"done\": %llu, \"failed\": %llu}\n", load.arrived,
+           in_hand(), (unsigned long long)all(false), (unsigned long long)all(true));
+    fflush(stdout);
+}
+
+static uint64_t earlier(const uint64_t a, const uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void run(const double arrivals)
+{
+    const uint64_t begun_us = bh_time_now_us();
+    uint64_t told_us = begun_us;
+    for (;;) {
+        const uint64_t now_us = bh_time_now_us();
+        const bool is_over = now_us >= load.counted_to_us;
+        if (is_over && (in_hand() == 0 || now_us >= load.counted_to_us + PATIENCE_US))
+            return;
+        if (now_us - told_us >= BH_SECOND_US) {
+            told_us += BH_SECOND_US;
+            tell();
+        }
+        uint64_t next_us = told_us + BH_SECOND_US;
+        if (!is_over && load.arrived < load.user_count) {
+            const uint64_t due_us = begun_us + (uint64_t)((double)load.arrived * 1e6 / arrivals);
+            if (due_us <= now_us)
+                begin_deed(&load.users[load.arrived++]);
+            next_us = earlier(due_us, next_us);
+        }
+        if (!is_over && load.thinking > 0) {
+            if (load.heap[0]->due_us <= now_us)
+                begin_deed(heap_pop());
+            next_us = load.thinking > 0 ? earlier(load.heap[0]->due_us, next_us) : next_us;
+        }
+        wait_until(next_us);
+    }
+}
+
+static void read_deeds(const char *const name)
+{
+    static char line[LINE_BYTES];
+    double sum = 0;
+    FILE *const file = fopen(name, "re");
+    while (file && load.deed_count < LINES_MAX && fgets(line, sizeof(line), file)) {
+        struct deed *const deed = &load.deeds[load.deed_count++];
+        char *rest = line;
+        line[strcspn(line, "\n")] = '\0';
+        deed->up_to = sum += strtod(strsep(&rest, "\t"), NULL);
+        const char *const class = strsep(&rest, "\t");
+        bh_assert(class && *class >= 'a' && *class <= 'z');
+        deed->class = (unsigned)(*class - 'a');
+        while (rest && deed->step_count < STEPS_MAX)
+            deed->steps[deed->step_count++] = strdup(strsep(&rest, "\t"));
+        bh_assert(deed->step_count > 0);
+    }
+    if (load.deed_count == 0) {
+        fprintf(stderr, "user_load: no line in %s\n", name);
+        exit(1);
+    }
+    fclose(file);
+}
+
+static int compare(const void *const a, const void *const b)
+{
+    const uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+static double percentile_ms(const struct figures *const figures, const double share)
+{
+    if (figures->count == 0)
+        return 0;
+    return figures->latencies_us[(size_t)(share * (double)(figures->count - 1))] / 1000.0;
+}
+
+static void print_result(void)
+{
+    for (size_t i = load.arrived; i-- > 0;)
+        if (load.users[i].deed && load.users[i].is_counted) { /* still no answer */
+            load.classes[load.users[i].deed->class].done++;
+            load.classes[load.users[i].deed->class].failed++;
+            load.broken++;
+        }
+    printf("{\"hits\": %llu, \"misses\": %llu, \"refused\": %llu, \"refused_without_retry\": %llu, "
+           "\"other\": %llu, \"broken\": %llu, \"classes\": {",
+           (unsigned long long)load.hits, (unsigned long long)load.misses,
+           (unsigned long long)load.refused, (unsigned long long)load.silent,
+           (unsigned long long)load.statuses, (unsigned long long)load.broken);
+    const char *comma = "";
+    for (unsigned i = 0; i < CLASSES; i++) {
+        const struct figures *const figures = &load.classes[i];
+        if (figures->done == 0)
+            continue;
+        qsort(figures->latencies_us, figures->count, sizeof(uint32_t), compare);
+        printf("%s\"%c\": {\"done\": %llu, \"failed\": %llu, \"p50\": %.2f, \"p95\": %.2f, "
+               "\"p99\": %.2f}",
+               comma, 'a' + (int)i, (unsigned long long)figures->done,
+               (unsigned long long)figures->failed, percentile_ms(figures, 0.5),
+               percentile_ms(figures, 0.95), percentile_ms(figures, 0.99));
+        comma = ", ";
+    }
+    puts("}}");
+}
+
+int main(const int argc, char **const argv)
+{
+    if (argc != 8) {
+        fputs("usage: user_load PORT USERS ARRIVALS WARM_SECONDS SECONDS THINK_MS FILE\n", stderr);
+        return 2;
+    }
+    load.address.sin_family = AF_INET;
+    load.address.sin_port = htons((uint16_t)number(bh_str_from(argv[1])));
+    load.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    load.user_count = (size_t)number(bh_str_from(argv[2]));
+    const double arrivals = (double)number(bh_str_from(argv[3]));
+    load.think_us = (double)number(bh_str_from(argv[6])) * 1000;
+    load.random = UINT64_C(0x2545F4914F6CDD1D);
+    read_deeds(argv[7]);
+    load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    load.users = calloc(load.user_count, sizeof(load.users[0]));
+    load.heap = calloc(load.user_count, sizeof(struct user *));
+    bh_assert(load.epoll >= 0 && load.users && load.heap && arrivals > 0);
+    for (size_t i = 0; i < load.user_count; i++)
+        load.users[i].fd = -1;
+    load.counted_from_us = bh_time_now_us() + (uint64_t)number(bh_str_from(argv[4])) * BH_SECOND_US;
+    load.counted_to_us = load.counted_from_us +
+                         (uint64_t)number(bh_str_from(argv[5])) * BH_SECOND_US;
+    run(arrivals);
+    print_result();
+    return 0;
+}
