@@ -147,7 +147,8 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     if (result == 0)
         result = tome_open_redis(settings, &service.redis, reterr);
     if (result == 0)
-        result = tome_cache_create(settings, service.db, service.redis, &service.cache, reterr);
+        result = tome_cache_create(settings, service.db, breakers, service.redis, &service.cache,
+                                   reterr);
     if (result == 0)
         result = tome_serve_create_ingest(settings, service.db, &service.ingest, reterr);
     if (result == 0 && bh_health_create(&service.health) != 0)

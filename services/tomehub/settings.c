@@ -282,6 +282,15 @@ const struct bh_setting tome_settings_table[] = {
       .unit = "s",
       .help = "How long lists and counts are kept when nothing changes; up to a tenth less.",
       FIELD(cache_ttl_default_us) },
+    { .name = "CACHE_DEGRADED_AGE",
+      .type = BH_SETTING_DURATION,
+      .default_value = "3600s",
+      .minimum = 0,
+      .maximum = SECONDS(86400),
+      .unit = "s",
+      .help = "While the database is down, kept answers up to this age are given, marked as "
+              "degraded; 0: none.",
+      FIELD(cache_degraded_age_us) },
 
     { .name = "MAX_UPLOAD_MB",
       .type = BH_SETTING_INT,

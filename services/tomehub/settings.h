@@ -41,6 +41,7 @@ struct tome_settings {
 
     bool cache_enabled;
     int64_t cache_max_mb;
+    uint64_t cache_degraded_age_us;
     uint64_t cache_ttl_search_us, cache_ttl_content_us, cache_ttl_concepts_us, cache_ttl_default_us;
 
     int64_t max_upload_mb;

@@ -215,6 +215,7 @@ static struct bh_cache_entry *make_entry(const uint64_t hash, const struct bh_st
     *entry = (struct bh_cache_entry){
         .value = value,
         .hash = hash,
+        .made_us = now_us,
         .expires_us = expires_us,
         .stale_until_us = add_us(expires_us, lifetime.stale_us),
         .ticket = *ticket,
@@ -308,6 +309,27 @@ struct bh_cache_value *bh_cache_get(struct bh_cache *const cache, const struct b
         return value;
     bh_cache_value_unref(value);
     return NULL;
+}
+
+struct bh_cache_value *bh_cache_get_old(struct bh_cache *const cache, const struct bh_str key,
+                                        const uint64_t age_maximum_us, const uint64_t now_us,
+                                        uint64_t *const ret_age_us)
+{
+    bh_magic_check(cache, BH_CACHE_MAGIC);
+    const uint64_t hash = bh_cache_hash(cache, key);
+    struct bh_cache_shard *const shard = bh_cache_shard_of(cache, hash);
+    struct bh_cache_value *value = NULL;
+    pthread_mutex_lock(&shard->mutex);
+    const struct bh_cache_entry *const entry = *link_of(shard, hash, key);
+    if (entry != NULL && bh_cache_tags_hold(&cache->tags, &entry->ticket)) {
+        const uint64_t age_us = now_us > entry->made_us ? now_us - entry->made_us : 0;
+        if (age_us <= age_maximum_us) {
+            value = bh_cache_value_ref(entry->value);
+            *ret_age_us = age_us;
+        }
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    return value;
 }
 
 int bh_cache_put(struct bh_cache *const cache, const struct bh_str key,

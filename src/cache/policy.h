@@ -20,7 +20,7 @@ struct bh_cache_entry {
     struct bh_cache_entry *chain; /* the next of its bucket */
     struct bh_cache_value *value;
     uint64_t hash;
-    uint64_t expires_us, stale_until_us;
+    uint64_t made_us, expires_us, stale_until_us;
     struct bh_cache_ticket ticket;
     size_t cost; /* bytes, all told */
     enum bh_cache_segment segment;

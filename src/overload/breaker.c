@@ -391,6 +391,11 @@ void bh_breaker_free(struct bh_breaker *const breaker, const uint64_t now_us)
     change_from(breaker, true, CLOSED, now_us);
 }
 
+bool bh_breaker_is_held(const struct bh_breaker *const breaker)
+{
+    return state_of(atomic_load_explicit(&breaker->word, memory_order_relaxed)) == HELD;
+}
+
 /* ---- Figures ---- */
 
 void bh_breaker_status(struct bh_breaker *const breaker, const uint64_t now_us,

@@ -85,3 +85,9 @@ bh_database_breakers_gate(const struct bh_database_breakers *const breakers)
 {
     return &breakers->gate;
 }
+
+bool bh_database_breakers_is_down(const struct bh_database_breakers *const breakers,
+                                  const enum bh_db_lane lane)
+{
+    return breakers && bh_breaker_is_held(breakers->breakers[lane]);
+}

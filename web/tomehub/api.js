@@ -42,6 +42,8 @@ import { credentials } from "../shared/sign_in.js";
  * @property {boolean} has_next
  * @property {Facets} [facets]
  * @property {number} execution_time_ms
+ * @property {boolean} [degraded] the database is down: an answer of `age_seconds` ago
+ * @property {number} [age_seconds]
  */
 
 /** @typedef {Found & {results: Hit[], next_cursor: string | null}} PassagesFound */

@@ -165,6 +165,12 @@ export class SearchView {
      */
     #showNotes(target, found) {
         replace(this.#notes);
+        if (found.degraded) {
+            const minutes = Math.ceil((found.age_seconds ?? 0) / 60);
+            const age = minutes > 1 ? `${minutes} minutes ago` : "a moment ago";
+            const text = `The library cannot be reached. This was found ${age}.`;
+            append(this.#notes, h("p", { class: "note" }, text));
+        }
         const meant = found.did_you_mean;
         if (meant) {
             const link = h("a", { href: formatRoute({ ...target, q: meant }), dir: "auto" }, meant);

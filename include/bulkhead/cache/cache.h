@@ -75,6 +75,13 @@ struct bh_cache_lifetime {
 /* A reference to the fresh value, or NULL. */
 struct bh_cache_value *bh_cache_get(struct bh_cache *cache, struct bh_str key, uint64_t now_us);
 
+/* For when no new value can be made: a reference to the one there is, fresh or not, unless a tag of
+ * its was invalidated or its load began longer than `age_maximum_us` ago; else NULL. Counts as no
+ * look-up. */
+struct bh_cache_value *bh_cache_get_old(struct bh_cache *cache, struct bh_str key,
+                                        uint64_t age_maximum_us, uint64_t now_us,
+                                        uint64_t *ret_age_us);
+
 /* Offers a value; the caller keeps its reference. `now_us`: when the load began. BH_ECONFLICT: a
  * tag was invalidated since the ticket. BH_ELIMIT: larger than an eighth of a shard, or the key is
  * too long. 0: it is in, if the policy wants it. */

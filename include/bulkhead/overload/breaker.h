@@ -77,6 +77,7 @@ void bh_breaker_leave(struct bh_breaker *breaker, struct bh_breaker_permit permi
  * closed and knows nothing of before. Both may be called again. */
 void bh_breaker_hold(struct bh_breaker *breaker, uint64_t now_us);
 void bh_breaker_free(struct bh_breaker *breaker, uint64_t now_us);
+bool bh_breaker_is_held(const struct bh_breaker *breaker);
 
 /* ---- Figures ---- */
 

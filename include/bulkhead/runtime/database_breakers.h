@@ -19,5 +19,10 @@ int bh_database_breakers_create(const struct bh_breaker_options *options,
 /* The database must be closed. NULL is fine. */
 void bh_database_breakers_destroy(struct bh_database_breakers *breakers);
 
+/* Whether the lane's host is known to take no connections: a call would wait for it, or be refused.
+ * `breakers` NULL: nothing is known. */
+bool bh_database_breakers_is_down(const struct bh_database_breakers *breakers,
+                                  enum bh_db_lane lane);
+
 /* For struct bh_db_options; lives as long as `breakers`. */
 const struct bh_db_gate *bh_database_breakers_gate(const struct bh_database_breakers *breakers);

@@ -7,9 +7,14 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/db/changes.h"
 #include "bulkhead/db/trace.h"
+#include "bulkhead/loop/fiber.h"
 #include "cache/freshness.h"
 #include "cache/second_level.h"
 
+#define BH_METRICS_FILE "cache/degraded_metrics.def"
+#include "bulkhead/base/metrics_define.h"
+
+#define PATIENCE_US (5 * BH_SECOND_US) /* with a database that tells nothing, for one number */
 #define STALE_SHARE 10 /* past its time by a tenth of it, an answer bridges the next one's making */
 
 /* By the kind of an answer: its main statement. */
@@ -28,14 +33,18 @@ struct tome_cache {
     struct bh_trace_saved saved[BH_COUNT_OF(statements)];
     struct bh_cache *values;
     struct tome_freshness *freshness;
-    struct bh_redis *redis; /* NULL: none */
     struct bh_db *db;
+    const struct bh_database_breakers *breakers; /* NULL: none */
+    struct bh_redis *redis;                      /* NULL: none */
     bool has_replica;
+    bool may_hang; /* the database: it is on another machine */
+    bh_metric degraded;
 };
 
 /* ---- Life ---- */
 
 int tome_cache_create(const struct tome_settings *const settings, struct bh_db *const db,
+                      const struct bh_database_breakers *const breakers,
                       struct bh_redis *const redis, struct tome_cache **const ret_cache,
                       struct bh_error *const reterr)
 {
@@ -55,10 +64,14 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
                             (long long)settings->cache_max_mb);
     }
     cache->settings = settings;
+    cache->breakers = breakers;
     cache->redis = redis;
     cache->db = db;
     cache->has_replica = settings->database_read_url[0] != '\0';
+    bh_metrics_register(metric_families, METRIC_COUNT);
+    cache->degraded = bh_metrics_child(&metric_families[METRIC_answers], NULL, 0);
     const bool is_sqlite = strcmp(bh_db_backend(db), "sqlite") == 0;
+    cache->may_hang = !is_sqlite;
     for (size_t i = 0; i < BH_COUNT_OF(statements); i++)
         cache->saved[i].name = is_sqlite ? statements[i].sqlite : statements[i].postgres;
     *ret_cache = cache;
@@ -168,7 +181,7 @@ static void count_hit(struct tome_cache *const cache, const struct tome_key *con
 
 static int fetch(struct tome_cache *const cache, const struct tome_question *const question,
                  const struct tome_library_state *const state,
-                 struct bh_cache_value **const ret_value, bool *const ret_is_hit,
+                 struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin,
                  struct bh_error *const reterr)
 {
     const uint64_t ttl_us = time_to_live_us(cache->settings, question->class);
@@ -192,8 +205,8 @@ static int fetch(struct tome_cache *const cache, const struct tome_question *con
                                       reterr);
     if (result != 0)
         return result;
-    *ret_is_hit = outcome != BH_CACHE_LOADED || load.was_kept;
-    if (*ret_is_hit)
+    *ret_origin = (struct tome_origin){ .is_hit = outcome != BH_CACHE_LOADED || load.was_kept };
+    if (ret_origin->is_hit)
         count_hit(cache, question->key);
     return 0;
 }
@@ -218,18 +231,93 @@ int tome_cache_catch_up(struct tome_cache *const cache, const int64_t owner_id,
     return result == BH_ELIMIT || result == BH_ENOTFOUND ? 0 : result;
 }
 
-int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *const question,
-                   struct bh_cache_value **const ret_value, bool *const ret_is_hit,
-                   struct bh_error *const reterr)
+/* An answer of before, for when the database is away, or NULL. One that is known not to hold any
+ * more is none. */
+static struct bh_cache_value *find_old(struct tome_cache *const cache,
+                                       const struct tome_question *const question,
+                                       uint64_t *const ret_age_us)
+{
+    const uint64_t age_maximum_us = cache->settings->cache_degraded_age_us;
+    const struct bh_str key = { question->key->data, question->key->size };
+    return question->is_exact || age_maximum_us == 0
+               ? NULL
+               : bh_cache_get_old(cache->values, key, age_maximum_us, bh_time_now_us(), ret_age_us);
+}
+
+static bool give_old(struct tome_cache *const cache, const struct tome_question *const question,
+                     struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin)
+{
+    uint64_t age_us = 0;
+    struct bh_cache_value *const value = find_old(cache, question, &age_us);
+    if (value == NULL)
+        return false;
+    bh_metrics_add(cache->degraded, 1);
+    *ret_value = value;
+    *ret_origin = (struct tome_origin){ .is_hit = true, .is_degraded = true, .age_us = age_us };
+    return true;
+}
+
+/* Who has an answer of before need not wait for as long as the request may take. */
+static int check_freshness(struct tome_cache *const cache,
+                           const struct tome_question *const question,
+                           struct tome_library_state *const ret_state,
+                           struct bh_error *const reterr)
+{
+    uint64_t age_us = 0;
+    struct bh_cache_value *const old = cache->may_hang ? find_old(cache, question, &age_us) : NULL;
+    const uint64_t deadline_us = bh_fiber_deadline();
+    const uint64_t patient_us = bh_time_now_us() + PATIENCE_US;
+    const bool is_shortened = old != NULL && patient_us < deadline_us;
+    bh_cache_value_unref(old);
+    if (is_shortened)
+        bh_fiber_set_deadline(patient_us);
+    const int result = check(cache, question->owner_id, ret_state, reterr);
+    if (is_shortened)
+        bh_fiber_set_deadline(deadline_us);
+    return result == BH_ETIMEDOUT && is_shortened
+               ? bh_error_set(reterr, BH_EUNAVAILABLE, "the database does not answer")
+               : result;
+}
+
+/* *ret_is_kept: false where answers of this owner are not. */
+static int ask_kept(struct tome_cache *const cache, const struct tome_question *const question,
+                    struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin,
+                    bool *const ret_is_kept, struct bh_error *const reterr)
 {
     struct tome_library_state state;
-    const bool is_kept = cache != NULL && !is_too_long(question->key);
-    const int result = is_kept ? check(cache, question->owner_id, &state, reterr)
+    struct bh_error error;
+    *ret_is_kept = true;
+    /* Asking a database that is down means waiting for it. */
+    if (bh_database_breakers_is_down(cache->breakers, BH_DB_READ) &&
+        give_old(cache, question, ret_value, ret_origin))
+        return 0;
+    int result = check_freshness(cache, question, &state, &error);
+    *ret_is_kept = result != BH_ELIMIT && result != BH_ENOTFOUND;
+    if (result == 0)
+        result = fetch(cache, question, &state, ret_value, ret_origin, &error);
+    if (result == BH_EUNAVAILABLE && give_old(cache, question, ret_value, ret_origin))
+        return 0;
+    if (result != 0 && *ret_is_kept && reterr != NULL)
+        *reterr = error;
+    return result;
+}
+
+int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *const question,
+                   struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin,
+                   struct bh_error *const reterr)
+{
+    bool is_kept = cache != NULL && !is_too_long(question->key);
+    const int result = is_kept ? ask_kept(cache, question, ret_value, ret_origin, &is_kept, reterr)
                                : tome_cache_catch_up(cache, question->owner_id, reterr);
-    if (result == 0 && is_kept)
-        return fetch(cache, question, &state, ret_value, ret_is_hit, reterr);
-    if (result != 0 && result != BH_ELIMIT && result != BH_ENOTFOUND)
+    if (is_kept || (result != 0 && result != BH_ELIMIT && result != BH_ENOTFOUND))
         return result;
-    *ret_is_hit = false;
+    *ret_origin = (struct tome_origin){ .is_hit = false };
     return question->load(question->argument, ret_value, reterr);
+}
+
+void tome_cache_note_change(struct tome_cache *const cache, const int64_t owner_id)
+{
+    struct tome_library_state state;
+    if (cache != NULL && check(cache, owner_id, &state, NULL) != 0)
+        bh_cache_invalidate(cache->values, tome_tag_owner(owner_id));
 }

@@ -95,7 +95,8 @@ static int write_book(void *const argument, struct bh_json *const json,
     return 0;
 }
 
-static int respond_book(struct bh_request *const request, const int64_t book_id)
+static int respond_book(struct bh_request *const request, const int64_t book_id,
+                        const bool is_exact)
 {
     struct book_asked asked = { .request = request, .id = book_id };
     struct tome_key key;
@@ -104,6 +105,7 @@ static int respond_book(struct bh_request *const request, const int64_t book_id)
     const struct tome_cached cached = { .key = &key,
                                         .class = TOME_CACHE_CONTENT,
                                         .book_id = book_id,
+                                        .is_exact = is_exact,
                                         .write = write_book,
                                         .argument = &asked };
     return tome_cached_send(request, &cached);
@@ -115,7 +117,7 @@ int tome_handle_book(struct bh_request *const request)
     int64_t book_id = 0;
     if (!tome_path_id(request, "id", TOME_BOOK_ID_MAX, &book_id, &problem))
         return tome_problem_send(request, &problem);
-    return respond_book(request, book_id);
+    return respond_book(request, book_id, false);
 }
 
 static bool read_changes(const json_t *const object, struct bh_arena *const arena,
@@ -148,7 +150,8 @@ int tome_handle_book_patch(struct bh_request *const request)
     if (tome_books_update(tome_service_of(request)->db, tome_owner_of(request), book_id, &changes,
                           arena, &error) != 0)
         return bh_respond_failure(request, &error);
-    return respond_book(request, book_id);
+    tome_cache_note_change(tome_service_of(request)->cache, tome_owner_of(request));
+    return respond_book(request, book_id, true);
 }
 
 int tome_handle_book_delete(struct bh_request *const request)
@@ -162,6 +165,7 @@ int tome_handle_book_delete(struct bh_request *const request)
     if (tome_books_delete(service->db, tome_owner_of(request), book_id, bh_request_arena(request),
                           &error) != 0)
         return bh_respond_failure(request, &error);
+    tome_cache_note_change(service->cache, tome_owner_of(request));
     tome_ingest_purge_soon(service->ingest);
     return bh_respond(request, 204, NULL, BH_STR(""));
 }

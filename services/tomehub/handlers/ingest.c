@@ -48,6 +48,7 @@ static int wait_and_respond(struct bh_request *const request,
         return result == BH_ECANCELED ? result : bh_respond_failure(request, &error);
     if (bh_str_equal(job.status, BH_STR("failed")))
         return respond_failed(request, &job);
+    tome_cache_note_change(tome_service_of(request)->cache, tome_owner_of(request));
     struct tome_answer answer;
     tome_answer_begin(&answer);
     bh_json_kv_int(&answer.json, "job_id", job.id);

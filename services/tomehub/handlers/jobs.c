@@ -17,6 +17,8 @@ int tome_handle_job(struct bh_request *const request)
     if (tome_ingest_job(tome_service_of(request)->ingest, tome_owner_of(request), job_id,
                         bh_request_arena(request), &job, &error) != 0)
         return bh_respond_failure(request, &error);
+    if (bh_str_equal(job.status, BH_STR("done")))
+        tome_cache_note_change(tome_service_of(request)->cache, tome_owner_of(request));
     struct tome_answer answer;
     tome_answer_begin(&answer);
     tome_view_job(&answer.json, &job);

@@ -62,13 +62,16 @@ static void write_begin(struct bh_buf *const buf, const struct bh_str query)
     bh_json_kv_string(&json, "query", query);
 }
 
-/* ,"execution_time_ms":0.123,"cache_hit":true} */
-static void write_end(struct bh_buf *const buf, const uint64_t begun_ns, const bool is_hit)
+/* ,"execution_time_ms":0.123,"cache_hit":true} and, before the brace, whether it is degraded. */
+static void write_end(struct bh_buf *const buf, const uint64_t begun_ns,
+                      const struct tome_origin *const origin)
 {
     bh_buf_append_str(buf, BH_STR(",\"execution_time_ms\":"));
     bh_buf_append_fixed(buf, (double)(bh_time_now_ns() - begun_ns) / 1e6, 3);
     bh_buf_append_str(buf, BH_STR(",\"cache_hit\":"));
-    bh_buf_append_str(buf, is_hit ? BH_STR("true}") : BH_STR("false}"));
+    bh_buf_append_str(buf, origin->is_hit ? BH_STR("true") : BH_STR("false"));
+    tome_cached_mark(buf, origin);
+    bh_buf_append_byte(buf, '}');
 }
 
 /* Makes the answer and cuts off what is not kept. */
@@ -115,13 +118,13 @@ int tome_search_cached_get(struct bh_request *const request,
                                             .load = load,
                                             .argument = &copy };
     const int result = tome_cache_ask(tome_service_of(request)->cache, &question, &body.kept,
-                                      &body.is_hit, reterr);
+                                      &body.origin, reterr);
     if (result != 0)
         return result;
     bh_buf_init(&body.ends, ENDS_BYTES_MAX);
     write_begin(&body.ends, typed);
     body.begin_size = body.ends.size;
-    write_end(&body.ends, begun_ns, body.is_hit);
+    write_end(&body.ends, begun_ns, &body.origin);
     *ret_body = body;
     return 0;
 }
@@ -129,7 +132,7 @@ int tome_search_cached_get(struct bh_request *const request,
 int tome_search_cached_send(struct bh_request *const request, struct tome_search_body *const body)
 {
     int result = bh_buf_error(&body->ends);
-    tome_cached_header(request, body->is_hit);
+    tome_cached_headers(request, &body->origin);
     if (result == 0) {
         const struct bh_str pieces[] = {
             { body->ends.data, body->begin_size },

@@ -19,7 +19,7 @@ struct tome_search_body {
     struct bh_buf ends; /* what goes before and the end */
     size_t begin_size;
     struct bh_cache_value *kept;
-    bool is_hit;
+    struct tome_origin origin;
 };
 int tome_search_cached_get(struct bh_request *request, const struct tome_search_cached *cached,
                            struct tome_search_body *ret_body,

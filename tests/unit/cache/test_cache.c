@@ -52,6 +52,30 @@ static void test_a_value_is_fresh_for_its_time_only(void **const state)
     bh_cache_destroy(cache);
 }
 
+static void test_an_old_value_is_there_until_it_is_voided(void **const state)
+{
+    (void)state;
+    struct bh_cache *const cache = make_cache(MIB, 0);
+    const uint64_t tag = 7;
+    const struct bh_cache_ticket ticket = bh_cache_begin(cache, &tag, 1);
+    const struct bh_cache_lifetime lifetime = { .ttl_us = 1000 };
+    const struct bh_str key = BH_STR("key");
+    struct bh_cache_value *const value = value_of(1);
+    uint64_t age_us = 0;
+    assert_null(bh_cache_get_old(cache, key, 5000, 5000, &age_us));
+    assert_int_equal(bh_cache_put(cache, key, &ticket, lifetime, value, 5000), 0);
+    bh_cache_value_unref(value);
+    assert_null(bh_cache_get(cache, key, 8000));
+    assert_int_equal(number_of(bh_cache_get_old(cache, key, 5000, 8000, &age_us)), 1);
+    assert_int_equal(age_us, 3000);
+    assert_int_equal(number_of(bh_cache_get_old(cache, key, 5000, 10000, &age_us)), 1);
+    assert_null(bh_cache_get_old(cache, key, 5000, 10001, &age_us));
+    assert_int_equal(age_us, 5000);
+    bh_cache_invalidate(cache, tag);
+    assert_null(bh_cache_get_old(cache, key, 5000, 8000, &age_us));
+    bh_cache_destroy(cache);
+}
+
 static void test_what_is_too_large_is_refused(void **const state)
 {
     (void)state;
@@ -322,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gives_what_was_put),
         cmocka_unit_test(test_a_value_is_fresh_for_its_time_only),
+        cmocka_unit_test(test_an_old_value_is_there_until_it_is_voided),
         cmocka_unit_test(test_what_is_too_large_is_refused),
         cmocka_unit_test(test_a_value_outlives_its_entry),
         cmocka_unit_test(test_shrinks_at_once_and_grows_again),
