@@ -2,6 +2,9 @@
  * An open-addressed table of words and names by a hash of their bytes, letters of ASCII made small;
  * for each its count and the chunks that hold it, as a list in one pool. Both have a limit, past
  * which new words are not taken in: a book's key terms come early and often.
+ *
+ * What is counted at each word lies apart from its letters, in the order of first meeting: the
+ * words that come often come early, and so share a few cache lines.
  */
 #include "concepts/key_terms.h"
 
@@ -20,14 +23,22 @@
 #define CANDIDATES_MAX 160
 #define CLUSTERED_MIN 0.5
 
-struct entry {
+struct slot {
     uint32_t hash; /* 0: free */
+    uint32_t entry;
+};
+
+struct entry {
+    uint32_t hash;
     uint32_t count, capital_count, in_names_count;
     uint32_t chunk_count, last_chunk;
     uint32_t chunks; /* list of nodes, the last chunk first; 0: none */
     bool is_name;    /* of several words */
-    uint8_t size;
-    char label[LABEL_MAX];
+    uint8_t size;    /* of its label */
+};
+
+struct label {
+    char bytes[LABEL_MAX];
 };
 
 struct node {
@@ -35,7 +46,9 @@ struct node {
 };
 
 struct tome_key_terms {
+    struct slot *slots;
     struct entry *entries;
+    struct label *labels; /* of the entries */
     size_t entry_count;
     struct node *nodes; /* from 1 on */
     size_t node_count, node_capacity;
@@ -49,9 +62,11 @@ int tome_key_terms_create(struct tome_key_terms **const ret_terms)
     struct tome_key_terms *const terms = calloc(1, sizeof(*terms));
     if (terms == NULL)
         return BH_ENOMEM;
-    terms->entries = calloc(SLOTS, sizeof(*terms->entries));
-    if (terms->entries == NULL) {
-        free(terms);
+    terms->slots = calloc(SLOTS, sizeof(*terms->slots));
+    terms->entries = malloc(ENTRIES_MAX * sizeof(*terms->entries));
+    terms->labels = malloc(ENTRIES_MAX * sizeof(*terms->labels));
+    if (terms->slots == NULL || terms->entries == NULL || terms->labels == NULL) {
+        tome_key_terms_destroy(terms);
         return BH_ENOMEM;
     }
     terms->node_count = 1;
@@ -63,31 +78,41 @@ void tome_key_terms_destroy(struct tome_key_terms *const terms)
 {
     if (terms == NULL)
         return;
+    free(terms->slots);
     free(terms->entries);
+    free(terms->labels);
     free(terms->nodes);
     free(terms);
 }
 
-static struct entry *slot_of(const struct tome_key_terms *const terms, const uint32_t hash)
+static struct slot *slot_of(const struct tome_key_terms *const terms, const uint32_t hash)
 {
     size_t at = hash & (SLOTS - 1);
-    while (terms->entries[at].hash != 0 && terms->entries[at].hash != hash)
+    while (terms->slots[at].hash != 0 && terms->slots[at].hash != hash)
         at = (at + 1) & (SLOTS - 1);
-    return &terms->entries[at];
+    return &terms->slots[at];
 }
 
-static struct entry *find_entry(struct tome_key_terms *const terms, const uint32_t hash,
-                                const struct bh_str label)
+static void set_label(struct tome_key_terms *const terms, const size_t entry,
+                      const struct bh_str label)
 {
-    struct entry *const entry = slot_of(terms, hash);
-    if (entry->hash == hash)
-        return entry;
-    if (terms->entry_count == ENTRIES_MAX)
-        return NULL;
+    memcpy(terms->labels[entry].bytes, label.data, label.size);
+}
+
+/* Its place among the entries; ENTRIES_MAX: it is new and there is no room. */
+static size_t find_entry(struct tome_key_terms *const terms, const uint32_t hash,
+                         const struct bh_str label)
+{
+    struct slot *const slot = slot_of(terms, hash);
+    if (slot->hash == hash)
+        return slot->entry;
+    const size_t entry = terms->entry_count;
+    if (entry == ENTRIES_MAX)
+        return ENTRIES_MAX;
+    *slot = (struct slot){ .hash = hash, .entry = (uint32_t)entry };
+    terms->entries[entry] = (struct entry){ .hash = hash, .size = (uint8_t)label.size };
     terms->entry_count++;
-    entry->hash = hash;
-    entry->size = (uint8_t)label.size;
-    memcpy(entry->label, label.data, label.size);
+    set_label(terms, entry, label);
     return entry;
 }
 
@@ -116,14 +141,15 @@ static void count_term(struct tome_key_terms *const terms, const uint32_t hash,
 {
     if (label.size > LABEL_MAX)
         return;
-    struct entry *const entry = find_entry(terms, hash == 0 ? 1 : hash, label);
-    if (entry == NULL)
+    const size_t found = find_entry(terms, hash == 0 ? 1 : hash, label);
+    if (found == ENTRIES_MAX)
         return;
+    struct entry *const entry = &terms->entries[found];
     entry->is_name = is_name;
     entry->count++;
     entry->capital_count += is_capital;
-    if (is_capital)
-        memcpy(entry->label, label.data, entry->size); /* the same letters, but for case */
+    if (is_capital && label.size == entry->size) /* the same letters, but for case */
+        set_label(terms, found, label);
     note_chunk(terms, entry);
 }
 
@@ -163,8 +189,9 @@ static void end_run(struct tome_key_terms *const terms, const struct bh_str text
 {
     uint32_t hash = 0;
     for (size_t i = 0; i < run->words && run->words >= 2 && run->words <= NAME_WORDS_MAX; i++) {
-        struct entry *const word = slot_of(terms, run->hashes[i]);
-        word->in_names_count += word->hash != 0;
+        const struct slot *const word = slot_of(terms, run->hashes[i]);
+        if (word->hash != 0)
+            terms->entries[word->entry].in_names_count++;
         hash = hash * 31 + run->hashes[i];
     }
     if (run->words >= 2 && run->words <= NAME_WORDS_MAX)
@@ -231,7 +258,7 @@ static bool is_named(const struct entry *const entry)
 static double score_of(const struct tome_key_terms *const terms, const struct entry *const entry)
 {
     const double count = (double)entry->count;
-    if (entry->hash == 0 || entry->count < 2)
+    if (entry->count < 2)
         return 0.0;
     if (is_named(entry))
         return count * (entry->is_name ? 2.0 : 1.0);
@@ -254,7 +281,7 @@ static int compare_candidates(const void *const a, const void *const b)
 static size_t collect(const struct tome_key_terms *const terms, struct candidate *const best)
 {
     size_t count = 0;
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < terms->entry_count; i++) {
         const struct candidate candidate = { &terms->entries[i],
                                              score_of(terms, &terms->entries[i]) };
         if (candidate.score <= 0.0)
@@ -277,13 +304,12 @@ static bool is_within_names(const struct entry *const entry)
 
 /* The folded words with a blank between, and the id of their stems; false: not telling. */
 static bool read_term(struct tome_analyzer *const analyzer, const enum tome_language language,
-                      const struct entry *const entry, struct bh_arena *const arena,
+                      const struct bh_str label, struct bh_arena *const arena,
                       struct tome_key_term *const ret_term)
 {
     char folded[4 * TOME_FORM_MAX], stems[4 * TOME_FORM_MAX];
     size_t folded_size = 0, stems_size = 0, words = 0, telling = 0;
     struct tome_token token;
-    const struct bh_str label = { entry->label, entry->size };
     if (!bh_str_is_utf8(label))
         return false;
     tome_analyzer_begin(analyzer, label);
@@ -306,7 +332,6 @@ static bool read_term(struct tome_analyzer *const analyzer, const enum tome_lang
         .id = id == 0 ? 1 : id,
         .term = bh_str_from(bh_arena_strdup(arena, (struct bh_str){ folded, folded_size })),
         .label = bh_str_from(bh_arena_strdup(arena, label)),
-        .count = entry->count,
     };
     return ret_term->term.data != NULL && ret_term->label.data != NULL;
 }
@@ -381,12 +406,14 @@ int tome_key_terms_result(struct tome_key_terms *const terms, struct tome_analyz
     ret_result->term_count = ret_result->relation_count = 0;
     const size_t count = collect(terms, best);
     for (size_t i = 0; i < count && ret_result->term_count < most; i++) {
+        const struct entry *const entry = best[i].entry;
+        const struct bh_str label = { terms->labels[entry - terms->entries].bytes, entry->size };
         struct tome_key_term term;
-        if (is_within_names(best[i].entry) ||
-            !read_term(analyzer, language, best[i].entry, arena, &term) ||
+        if (is_within_names(entry) || !read_term(analyzer, language, label, arena, &term) ||
             has_id(ret_result, term.id))
             continue;
-        taken[ret_result->term_count] = best[i].entry;
+        term.count = entry->count;
+        taken[ret_result->term_count] = entry;
         ret_result->terms[ret_result->term_count++] = term;
     }
     free(best);

@@ -220,6 +220,8 @@ static int find_concepts(struct tome_assembly *const assembly, struct bh_error *
     struct tome_key_result found;
     int result = tome_key_terms_result(assembly->key_terms, assembly->analyzer, assembly->language,
                                        assembly->arena, &found);
+    tome_key_terms_destroy(assembly->key_terms); /* the last rows may wait a while */
+    assembly->key_terms = NULL;
     if (result == 0)
         result = tome_concepts_rows(&found, assembly->owner_id, assembly->book_id, assembly->arena,
                                     &assembly->facts.concepts);

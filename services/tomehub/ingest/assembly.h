@@ -13,7 +13,7 @@
 #include "extract/frame.h"
 #include "library/intake.h"
 
-#define TOME_BATCH_CHUNKS 256 /* a write of some ten milliseconds; other writers wait no longer */
+#define TOME_BATCH_CHUNKS 128 /* a large file holds two batches in memory */
 #define TOME_BATCH_CHAPTERS 256
 #define TOME_BATCH_LABELS 1024
 

@@ -136,6 +136,8 @@ static int transfer(struct reading *const reading, struct tome_write *const writ
     for (unsigned turn = 0; !reading->ended; turn++) {
         reading->batch = worker->batches[turn % 2];
         int result = read_batch(reading, reterr);
+        if (reading->ended)
+            end_reading(worker);
         if (result == 0)
             result = tome_write_await(write, reterr);
         if (result != 0)
@@ -151,7 +153,6 @@ static int transfer(struct reading *const reading, struct tome_write *const writ
         if (result != 0)
             return result;
     }
-    end_reading(worker);
     if (facts->chunk_count == 0)
         return bh_error_set(reterr, BH_EUNSUPPORTED, "The file holds no text.");
     const struct tome_intake_finish finish = finish_of(reading->claim, facts);

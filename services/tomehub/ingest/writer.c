@@ -33,6 +33,19 @@ void tome_writer_fini(struct tome_writer *const writer)
     bh_arena_destroy(writer->arena);
 }
 
+/* By rising ids: full-text search writes down what it has gathered when an id is less than the one
+ * before. */
+static void insert(struct group *const group, struct tome_write *const write)
+{
+    size_t at = group->count++;
+    for (; at > 0 && group->batches[at - 1]->claim->book_id > write->intake.claim->book_id; at--) {
+        group->writes[at] = group->writes[at - 1];
+        group->batches[at] = group->batches[at - 1];
+    }
+    group->writes[at] = write;
+    group->batches[at] = &write->intake;
+}
+
 /* The oldest that wait, as many as go into one transaction. */
 static void take_group(struct tome_writer *const writer, struct group *const group)
 {
@@ -44,8 +57,7 @@ static void take_group(struct tome_writer *const writer, struct group *const gro
         if (group->count == GROUP_MAX || (group->count > 0 && chunk_count > TOME_WRITER_CHUNKS))
             return;
         bh_list_unlink(node);
-        group->batches[group->count] = &write->intake;
-        group->writes[group->count++] = write;
+        insert(group, write);
     }
 }
 

@@ -28,8 +28,8 @@
 #define BMP_SIZE 0x10000
 #define FOLD_TABLE_SIZE 0x2500 /* code points below are folded by table */
 #define FOLDED_MAX 24          /* bytes one character may become */
-#define CACHE_SLOTS 8192
-#define CACHE_WORD_MAX 28
+#define CACHE_SLOTS 16384
+#define CACHE_WORD_MAX 20
 #define ENDS_WORD 1         /* an ASCII character that no word goes on behind */
 #define TOKEN_UNITS_MAX 128 /* UTF-16 units of a word given to a stemmer */
 #define WANTED_MAX 4        /* different first letters that are looked for many bytes at a time */

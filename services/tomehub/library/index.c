@@ -6,11 +6,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/buf.h"
 #include "bulkhead/base/log.h"
+#include "library/batch_words.h"
 #include "library/index_postings.h"
 #include "library/score.h"
 #include "tomehub_sql.h"
@@ -19,22 +19,11 @@
 #define BATCH_CHUNKS_MAX 4096
 #define BATCH_TEXT_MAX (512U << 20)
 #define CHUNK_COLUMNS 4
+#define WORDS_AT_ONCE 4096 /* of a batch are added; most have far fewer new ones */
 
 /* A word's place in the vocabulary: what spelling is compared with. */
 #define WORD_CHARACTERS_MIN 4
 #define WORD_BYTES_MAX 48
-
-/* A range of the batch's text; becomes a pointer when the text has stopped growing. */
-struct span {
-    size_t start, size;
-};
-
-/* A set of words, as offsets into the batch's text. */
-struct word_set {
-    struct span *slots; /* size 0: empty */
-    size_t capacity;    /* a power of two */
-    size_t count;
-};
 
 struct tome_index_batch {
     BH_MAGIC_FIELD;
@@ -65,44 +54,6 @@ bool tome_index_is_vocabulary(const struct bh_str form)
     return characters >= WORD_CHARACTERS_MIN;
 }
 
-static size_t find_slot(const struct word_set *const set, const char *const text,
-                        const struct span word)
-{
-    size_t slot = (size_t)XXH3_64bits(text + word.start, word.size) & (set->capacity - 1);
-    while (set->slots[slot].size != 0 &&
-           (set->slots[slot].size != word.size ||
-            memcmp(text + set->slots[slot].start, text + word.start, word.size) != 0))
-        slot = (slot + 1) & (set->capacity - 1);
-    return slot;
-}
-
-static int set_grow(struct word_set *const set, const char *const text)
-{
-    struct word_set larger = { .capacity = set->capacity > 0 ? set->capacity * 2 : 1024 };
-    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
-    if (larger.slots == NULL)
-        return BH_ENOMEM;
-    for (size_t i = 0; i < set->capacity; i++)
-        if (set->slots[i].size != 0)
-            larger.slots[find_slot(&larger, text, set->slots[i])] = set->slots[i];
-    larger.count = set->count;
-    free(set->slots);
-    *set = larger;
-    return 0;
-}
-
-static int set_add(struct word_set *const set, const char *const text, const struct span word)
-{
-    if (set->count * 2 >= set->capacity && set_grow(set, text) < 0)
-        return BH_ENOMEM;
-    const size_t slot = find_slot(set, text, word);
-    if (set->slots[slot].size == 0) {
-        set->slots[slot] = word;
-        set->count++;
-    }
-    return 0;
-}
-
 static void append_word(struct bh_buf *const buf, const struct bh_str word)
 {
     bh_buf_append_str(buf, word);
@@ -110,31 +61,25 @@ static void append_word(struct bh_buf *const buf, const struct bh_str word)
 }
 
 /* Forms go to `forms`, stems that differ to `stems` (which may not be the same). Returns the number
- * of words. `words` (may be NULL) takes those fit for the vocabulary, as spans of `forms`. */
+ * of words. `words` (may be NULL) takes the different ones, as spans of `forms`. */
 static uint32_t analyse(struct tome_analyzer *const analyzer, const enum tome_language language,
                         const struct bh_str text, struct bh_buf *const forms,
-                        struct bh_buf *const stems, struct word_set *const words,
+                        struct bh_buf *const stems, struct tome_batch_words *const words,
                         int *const ret_result)
 {
     uint32_t count = 0;
-    char tag[TOME_STEM_TAG_SIZE];
-    tome_stem_tag(language, tag);
     struct tome_token token;
     tome_analyzer_begin(analyzer, text);
     while (tome_analyzer_next(analyzer, &token)) {
         count++;
-        const struct span span = { forms->size, token.form.size };
+        const struct tome_span span = { forms->size, token.form.size };
         append_word(forms, token.form);
         if (bh_buf_error(forms) != 0)
             break;
-        if (words != NULL && tome_index_is_vocabulary(token.form) &&
-            set_add(words, forms->data, span) < 0)
+        struct tome_batch_word *word = NULL;
+        if (words != NULL && (word = tome_batch_words_meet(words, forms->data, span)) == NULL)
             *ret_result = BH_ENOMEM;
-        const struct bh_str stem = tome_analyzer_stem(analyzer, &token, language);
-        if (!bh_str_equal(stem, token.form)) {
-            bh_buf_append(stems, tag, sizeof(tag));
-            append_word(stems, stem);
-        }
+        tome_batch_words_stem(words, word, analyzer, &token, language, stems);
     }
     return count;
 }
@@ -144,8 +89,8 @@ struct preparation {
     enum tome_language language;
     struct tome_index_batch *batch;
     struct bh_buf stems; /* of the chunk at hand */
-    struct word_set words;
-    struct span (*columns)[CHUNK_COLUMNS - 1];
+    struct tome_batch_words words;
+    struct tome_span (*columns)[CHUNK_COLUMNS - 1];
 };
 
 static int prepare_chunk(struct preparation *const preparation, const size_t index,
@@ -154,7 +99,7 @@ static int prepare_chunk(struct preparation *const preparation, const size_t ind
     struct tome_index_batch *const batch = preparation->batch;
     struct bh_buf *const text = &batch->text;
     struct bh_buf *const stems = &preparation->stems;
-    struct span *const columns = preparation->columns[index];
+    struct tome_span *const columns = preparation->columns[index];
     int result = 0;
 
     bh_buf_clear(stems);
@@ -162,7 +107,7 @@ static int prepare_chunk(struct preparation *const preparation, const size_t ind
     const uint32_t words = analyse(preparation->analyzer, preparation->language, chunk->content,
                                    text, stems, &preparation->words, &result);
     columns[0].size = text->size - columns[0].start;
-    columns[1] = (struct span){ text->size, stems->size };
+    columns[1] = (struct tome_span){ text->size, stems->size };
     bh_buf_append_str(text, bh_buf_peek(stems));
 
     bh_buf_clear(stems);
@@ -187,22 +132,22 @@ static int finish_values(struct preparation *const preparation)
     const char *const text = batch->text.data;
     for (size_t i = 0; i < batch->chunk_count; i++)
         for (size_t j = 0; j < CHUNK_COLUMNS - 1; j++) {
-            const struct span span = preparation->columns[i][j];
+            const struct tome_span span = preparation->columns[i][j];
             const struct bh_str value = { span.size > 0 ? text + span.start : "", span.size };
             batch->chunks[i * CHUNK_COLUMNS + 1 + j] = bh_db_text(value);
         }
 
-    const struct word_set *const words = &preparation->words;
+    const struct tome_batch_words *const words = &preparation->words;
     batch->words = calloc(words->count + 1, sizeof(*batch->words));
     batch->hashes = calloc(words->count + 1, sizeof(*batch->hashes));
     if (batch->words == NULL || batch->hashes == NULL)
         return BH_ENOMEM;
-    for (size_t i = 0; i < words->capacity; i++) {
-        const struct span span = words->slots[i];
-        if (span.size == 0)
+    for (size_t i = 0; i < words->count; i++) {
+        const struct tome_batch_word *const word = &words->words[i];
+        if (!word->is_vocabulary)
             continue;
-        batch->hashes[batch->word_count] = XXH3_64bits(text + span.start, span.size);
-        batch->words[batch->word_count++] = (struct bh_str){ text + span.start, span.size };
+        batch->hashes[batch->word_count] = word->hash;
+        batch->words[batch->word_count++] = (struct bh_str){ text + word->start, word->size };
     }
     return 0;
 }
@@ -220,9 +165,14 @@ static int create_batch(const struct tome_index_chunk *const chunks, const size_
     batch->first_ordinal = chunks[0].id & ordinal_mask;
     batch->chunk_count = chunk_count;
     batch->length_count = (size_t)(chunks[chunk_count - 1].id - chunks[0].id + 1);
+    size_t content_size = 0;
+    for (size_t i = 0; i < chunk_count; i++)
+        content_size += chunks[i].content.size;
+    /* Forms are about as long as the text, and every other word has a stem of its own. */
+    (void)!bh_buf_reserve(&batch->text, content_size + content_size / 2);
     batch->chunks = calloc(chunk_count, CHUNK_COLUMNS * sizeof(*batch->chunks));
     batch->lengths = calloc(batch->length_count, 1);
-    if (batch->chunks == NULL || batch->lengths == NULL) {
+    if (bh_buf_error(&batch->text) != 0 || batch->chunks == NULL || batch->lengths == NULL) {
         tome_index_batch_destroy(batch);
         return BH_ENOMEM;
     }
@@ -259,6 +209,7 @@ static int prepare_fts5(struct tome_analyzer *const analyzer, const enum tome_la
 {
     struct preparation preparation = { .analyzer = analyzer, .language = language };
     bh_buf_init(&preparation.stems, BATCH_TEXT_MAX);
+    tome_batch_words_init(&preparation.words, BATCH_TEXT_MAX);
     preparation.columns = calloc(chunk_count, sizeof(*preparation.columns));
     int result = preparation.columns == NULL ? BH_ENOMEM : 0;
     if (result == 0)
@@ -268,7 +219,7 @@ static int prepare_fts5(struct tome_analyzer *const analyzer, const enum tome_la
     if (result == 0)
         result = finish_values(&preparation);
     free(preparation.columns);
-    free(preparation.words.slots);
+    tome_batch_words_fini(&preparation.words);
     bh_buf_fini(&preparation.stems);
     if (result < 0)
         tome_index_batch_destroy(preparation.batch);
@@ -347,18 +298,19 @@ static int add_words(struct bh_db_transaction *const transaction, const int64_t 
     int result = known != NULL ? read_generation(transaction, owner_id, &generation, reterr) : 0;
     if (result != 0)
         return result;
-    struct added_word *const rows = calloc(batch->word_count + 1, sizeof(*rows));
+    struct added_word *const rows = calloc(WORDS_AT_ONCE, sizeof(*rows));
     if (rows == NULL)
         return words_error(batch, reterr);
     size_t count = 0;
-    for (size_t i = 0; i < batch->word_count; i++) {
-        if (known != NULL && tome_known_words_meet(known, owner_id, generation, batch->hashes[i]))
+    for (size_t i = 0; i < batch->word_count && result == 0; i++) {
+        if (known == NULL || !tome_known_words_meet(known, owner_id, generation, batch->hashes[i]))
+            rows[count++] = (struct added_word){ bh_db_int(owner_id), bh_db_text(batch->words[i]) };
+        if (count < WORDS_AT_ONCE && (i + 1 < batch->word_count || count == 0))
             continue;
-        rows[count++] = (struct added_word){ bh_db_int(owner_id), bh_db_text(batch->words[i]) };
-    }
-    if (count > 0)
         result = bh_db_transaction_many(transaction, &TOME_SQL_INDEX_WORD_ADD, &rows->owner, 2,
                                         count, NULL, reterr);
+        count = 0;
+    }
     free(rows);
     return result;
 }

@@ -1,0 +1,2 @@
+-- SQLite's alone.
+SELECT 1;
