@@ -17,6 +17,7 @@
 #include "overload.h"
 #include "routes.h"
 #include "service.h"
+#include "tls.h"
 
 static int on_start(void *const service, struct bh_error *const reterr)
 {
@@ -95,6 +96,7 @@ static struct bh_lifecycle_options options_of(const struct tome_settings *const 
     options.http.connections_maximum = (unsigned)settings->http_connections_max;
     options.http.guard = bh_guard_run;
     options.http.guard_argument = service->guard;
+    options.http.tls = service->tls;
     options.http.access_log = settings->access_log;
     options.http.access_log_percent = (unsigned)settings->access_log_sample;
     return options;
@@ -133,6 +135,8 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     struct bh_database_breakers *breakers = NULL;
     char data_dir[PATH_MAX];
     int result = tome_auth_check_settings(settings, reterr);
+    if (result == 0)
+        result = tome_tls_create(settings, &service.tls, reterr);
     if (result == 0)
         result = tome_settings_data_dir(settings, data_dir, sizeof(data_dir), reterr);
     if (result == 0)
@@ -182,5 +186,6 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_db_close(service.db);
     bh_database_breakers_destroy(breakers);
     bh_redis_destroy(service.redis);
+    bh_tls_destroy(service.tls);
     return result;
 }

@@ -28,6 +28,7 @@ struct tome_service {
     struct bh_rate_limits *rate_limits; /* NULL where they are off */
     struct bh_stream_gate *stream_gate;
     struct bh_memory *memory;
+    struct bh_tls *tls; /* NULL: plain HTTP */
 };
 
 static inline const struct tome_service *tome_service_of(const struct bh_request *const request)

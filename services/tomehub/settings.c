@@ -48,6 +48,19 @@ const struct bh_setting tome_settings_table[] = {
       .help = "Event loops, each on a thread of its own; 0 is one for each core.",
       FIELD(loops) },
 
+    { .name = "TLS_CERT_FILE",
+      .type = BH_SETTING_TEXT,
+      .default_value = "",
+      .help = "Serve HTTPS with this certificate (PEM), followed by those between it and its root; "
+              "tomehub reload takes up a new one.",
+      FIELD(tls_cert_file) },
+    { .name = "TLS_KEY_FILE",
+      .type = BH_SETTING_TEXT,
+      .default_value = "",
+      .help = "The certificate's private key (PEM, no passphrase), in a file that others cannot "
+              "read.",
+      FIELD(tls_key_file) },
+
     { .name = "AUTH",
       .type = BH_SETTING_CHOICE,
       .default_value = "none",

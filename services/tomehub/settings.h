@@ -14,6 +14,8 @@ struct tome_settings {
     const char *data_dir; /* "": beside the database, see tome_settings_data_dir */
     int64_t loops;        /* 0: one for each core */
 
+    const char *tls_cert_file, *tls_key_file; /* "": plain HTTP */
+
     const char *auth; /* none, keys, jwt; or "keys,jwt" */
     bool allow_unauthenticated;
     const char *api_key;

@@ -22,6 +22,8 @@
 
 #define TURNED_AWAY_JSON \
     "{\"error\":\"Service Unavailable\",\"detail\":\"No connection is left: retry\"}"
+#define SPOKE_PLAIN_JSON \
+    "{\"error\":\"Bad Request\",\"detail\":\"This port speaks TLS: use https://\"}"
 
 /* From which states each may be entered. */
 #define FROM(state) (1u << BH_CONNECTION_##state)
@@ -182,7 +184,7 @@ static struct bh_connection *create(struct bh_http_loop *const http, const int f
     bh_http_connection_came(http);
     remember_peer(connection, peer);
     if (bh_transport_open(&connection->transport, bh_loop_uv(http->loop), fd,
-                          &bh_connection_transport_events) < 0) {
+                          &bh_connection_transport_events, http->tls) < 0) {
         bh_connection_close(connection, false);
         return NULL;
     }
@@ -201,6 +203,19 @@ int bh_connection_open(struct bh_http_loop *const http, const int fd,
     return 0;
 }
 
+/* A constant answer to a connection whose request was not looked at. */
+static void say_last(struct bh_connection *const connection, const struct bh_str answer)
+{
+    if (bh_connection_send(connection, &answer, 1, BH_TRANSPORT_CONSTANT, NULL) < 0)
+        return;
+    if (bh_transport_waiting(&connection->transport) > 0) {
+        bh_connection_close(connection, true);
+        return;
+    }
+    enter(connection, BH_CONNECTION_LINGERING);
+    bh_connection_update_reading(connection);
+}
+
 void bh_connection_turn_away(struct bh_http_loop *const http, const int fd,
                              const struct sockaddr *const peer)
 {
@@ -209,15 +224,22 @@ void bh_connection_turn_away(struct bh_http_loop *const http, const int fd,
         "Content-Length: 71\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" TURNED_AWAY_JSON);
     _Static_assert(sizeof(TURNED_AWAY_JSON) - 1 == 71, "its Content-Length");
     bh_metrics_add(http->metrics.turned_away, 1);
-    struct bh_connection *const connection = create(http, fd, peer);
-    if (!connection || bh_connection_send(connection, &answer, 1, BH_TRANSPORT_CONSTANT, NULL) < 0)
-        return;
-    if (bh_transport_waiting(&connection->transport) > 0) {
-        bh_connection_close(connection, true);
+    if (http->tls) { /* a handshake is what cannot be afforded */
+        close(fd);
         return;
     }
-    enter(connection, BH_CONNECTION_LINGERING);
-    bh_connection_update_reading(connection);
+    struct bh_connection *const connection = create(http, fd, peer);
+    if (connection)
+        say_last(connection, answer);
+}
+
+void bh_connection_spoke_plain(struct bh_connection *const connection)
+{
+    static const struct bh_str answer = BH_STR(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+        "Content-Length: 69\r\nConnection: close\r\n\r\n" SPOKE_PLAIN_JSON);
+    _Static_assert(sizeof(SPOKE_PLAIN_JSON) - 1 == 69, "its Content-Length");
+    say_last(connection, answer);
 }
 
 bool bh_connection_give_way(struct bh_http_loop *const http)
@@ -272,6 +294,20 @@ void bh_connection_update_reading(struct bh_connection *const connection)
         start_deadline(connection, BH_DEADLINE_WATCH);
 }
 
+/* Is what is no head (yet) the beginning of a TLS handshake? Then no answer would be understood. */
+static bool closes_tls(struct bh_connection *const connection)
+{
+    const char *const data = connection->buffer + connection->begin;
+    if (connection->end - connection->begin < 3 || data[0] != 0x16 || data[1] != 0x03 ||
+        connection->http->tls)
+        return false;
+    bh_metrics_add(connection->http->metrics.refused[BH_HEAD_METHOD], 1);
+    bh_log_warning("http", "a client spoke TLS to this plain port and was closed: let it use "
+                           "http://, or give the server a certificate (TLS_CERT_FILE)");
+    bh_connection_close(connection, false);
+    return true;
+}
+
 /* Parses a head; false: nothing more can be done now. */
 static bool advance_head(struct bh_connection *const connection)
 {
@@ -289,12 +325,16 @@ static bool advance_head(struct bh_connection *const connection)
     switch (
         bh_head_parse(&request->head, &http->limits, data, connection->end - connection->begin)) {
     case BH_HEAD_MORE:
+        if (closes_tls(connection))
+            return false;
         if (connection->has_finished_sending)
             bh_connection_close(connection, false);
         else if (connection->state != BH_CONNECTION_HEAD)
             enter(connection, BH_CONNECTION_HEAD);
         return false;
     case BH_HEAD_REFUSED:
+        if (closes_tls(connection))
+            return false;
         connection->body_at = connection->end;
         bh_metrics_add(http->metrics.refused[request->head.refusal], 1);
         bh_request_refuse(request, bh_head_refusal_status(request->head.refusal),

@@ -68,6 +68,9 @@ void bh_connection_turn_away(struct bh_http_loop *http, int fd, const struct soc
  * that is a second or more. Whether there was one. */
 bool bh_connection_give_way(struct bh_http_loop *http) BH_MUST_CHECK;
 
+/* The peer speaks plain HTTP where TLS is due: answers 400 and ends. */
+void bh_connection_spoke_plain(struct bh_connection *connection);
+
 /* Goes on as far as it can: parses, dispatches, ends. */
 void bh_connection_advance(struct bh_connection *connection);
 

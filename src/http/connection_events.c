@@ -3,9 +3,12 @@
  */
 #include "http/connection.h"
 
+#include <arpa/inet.h>
+
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 
+#define HANDSHAKE_LOG_US (10 * BH_SECOND_US)
 #define LINGER_BYTES_MAX ((uint64_t)256 * 1024 * 1024)
 
 /* A parked stream goes on when this little waits to be sent. */
@@ -84,7 +87,8 @@ static void received(struct bh_transport *const transport, const int64_t count)
  * ahead, and then nothing until a third of them is gone. */
 static uint64_t bytes_taken(const struct bh_connection *const connection)
 {
-    return connection->handed_over - bh_transport_waiting(&connection->transport) -
+    return connection->handed_over + bh_transport_overhead(&connection->transport) -
+           bh_transport_waiting(&connection->transport) -
            bh_transport_unacknowledged(&connection->transport);
 }
 
@@ -166,11 +170,50 @@ static void closed(struct bh_transport *const transport)
     bh_connection_transport_closed(of_transport(transport));
 }
 
+/* ---- TLS ---- */
+
+/* One line in ten seconds of each loop: whoever scans the port must not fill the disk. */
+static void log_handshake(struct bh_connection *const connection, const char *const reason)
+{
+    struct bh_http_loop *const http = connection->http;
+    const uint64_t now_us = bh_loop_now_us(http->loop);
+    if (now_us < http->handshake_log_us) {
+        http->handshakes_unlogged++;
+        return;
+    }
+    char peer[INET6_ADDRSTRLEN];
+    bh_connection_peer(connection, peer);
+    bh_log_warning("http",
+                   "a TLS handshake with %s failed: %s (and %u others since the last such "
+                   "line)",
+                   peer, reason, http->handshakes_unlogged);
+    http->handshakes_unlogged = 0;
+    http->handshake_log_us = now_us + HANDSHAKE_LOG_US;
+}
+
+static void shaken(struct bh_transport *const transport, const enum bh_handshake how,
+                   const struct bh_error *const error)
+{
+    struct bh_connection *const connection = of_transport(transport);
+    bh_metrics_add(connection->http->metrics.handshakes[how], 1);
+    if (how == BH_HANDSHAKE_REFUSED)
+        log_handshake(connection, error->message);
+}
+
+static void spoke_plain(struct bh_transport *const transport)
+{
+    struct bh_connection *const connection = of_transport(transport);
+    bh_metrics_add(connection->http->metrics.handshakes[BH_HANDSHAKE_PLAIN], 1);
+    bh_connection_spoke_plain(connection);
+}
+
 const struct bh_transport_events bh_connection_transport_events = {
     .room = room,
     .received = received,
     .sent = sent,
     .closed = closed,
+    .shaken = shaken,
+    .spoke_plain = spoke_plain,
 };
 
 /* ---- Deadlines ---- */
@@ -183,6 +226,8 @@ static void time_out(struct bh_connection *const connection, const enum bh_http_
 static void head_too_slow(struct bh_connection *const connection)
 {
     time_out(connection, BH_HTTP_TIMEOUT_HEAD);
+    if (bh_transport_is_shaking(&connection->transport))
+        bh_metrics_add(connection->http->metrics.handshakes[BH_HANDSHAKE_TOO_SLOW], 1);
     if (connection->state != BH_CONNECTION_HEAD) {
         bh_connection_close(connection, false); /* it never said a word: neither do we */
         return;

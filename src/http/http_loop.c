@@ -211,6 +211,8 @@ void bh_http_loop_init(struct bh_http_loop *const http, const uint64_t id_seed)
     set_deadlines(http);
     uv_idle_init(bh_loop_uv(http->loop), &http->flush);
     http->flush.data = http;
+    if (http->tls)
+        bh_transport_tls_start(http->tls, bh_loop_uv(http->loop));
 }
 
 void bh_http_loop_fini(struct bh_http_loop *const http)
@@ -220,5 +222,6 @@ void bh_http_loop_fini(struct bh_http_loop *const http)
     for (struct bh_request *request; (request = pool_take(&http->requests));)
         request_destroy(request);
     bh_buf_fini(&http->head);
+    bh_transport_tls_destroy(http->tls);
     http->magic = 0;
 }

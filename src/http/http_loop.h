@@ -11,6 +11,7 @@
 #include "http/deadline.h"
 #include "http/head.h"
 #include "http/http_metrics.h"
+#include "http/transport_tls.h"
 
 #define BH_HTTP_SCRATCH_BYTES 65536
 #define BH_HTTP_DATE_BYTES 37 /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" */
@@ -39,6 +40,10 @@ struct bh_http_loop {
     size_t held;              /* bytes of memory of answers not yet sent */
     struct bh_list unflushed; /* connections whose stream has gathered data in this turn */
     uv_idle_t flush;          /* active while `unflushed` is not empty */
+
+    struct bh_transport_tls *tls; /* NULL: connections are plain */
+    uint64_t handshake_log_us;    /* when the next failure may be logged */
+    unsigned handshakes_unlogged;
 
     size_t buffer_bytes; /* of a connection's buffer: the longest head and some room for a body */
     struct bh_http_pool buffers;
@@ -83,7 +88,7 @@ void bh_http_id(struct bh_http_loop *http, char id[BH_HTTP_ID_BYTES]);
 /* Sends what streams have gathered, once this loop turn's work is done. */
 void bh_http_flush_soon(struct bh_http_loop *http);
 
-/* Zeroed, with server, options, router, service and loop set. */
+/* Zeroed, with server, options, router, service, loop and tls set. */
 void bh_http_loop_init(struct bh_http_loop *http, uint64_t id_seed);
 void bh_http_loop_fini(struct bh_http_loop *http);
 

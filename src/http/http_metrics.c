@@ -13,6 +13,12 @@ static const char *const timeout_names[BH_HTTP_TIMEOUTS] = {
     [BH_HTTP_TIMEOUT_WRITE] = "reader",
 };
 
+static const char *const handshake_names[BH_HANDSHAKES] = {
+    [BH_HANDSHAKE_FULL] = "full",        [BH_HANDSHAKE_RESUMED] = "resumed",
+    [BH_HANDSHAKE_REFUSED] = "refused",  [BH_HANDSHAKE_ABANDONED] = "abandoned",
+    [BH_HANDSHAKE_PLAIN] = "plain_http", [BH_HANDSHAKE_TOO_SLOW] = "too_slow",
+};
+
 static bh_metric plain(const enum metric_family family)
 {
     return bh_metrics_child(&metric_families[family], NULL, 0);
@@ -39,6 +45,9 @@ void bh_http_metrics_init(struct bh_http_metrics *const metrics)
     metrics->sent = plain(METRIC_sent);
     for (int i = 0; i < BH_HTTP_TIMEOUTS; i++)
         metrics->timeouts[i] = labelled(METRIC_timeouts, timeout_names[i]);
+    metrics->certificate_expires = plain(METRIC_certificate_expires);
+    for (int i = 0; i < BH_HANDSHAKES; i++)
+        metrics->handshakes[i] = labelled(METRIC_handshakes, handshake_names[i]);
     for (int i = BH_HEAD_ACCEPTED + 1; i < BH_HEAD_REFUSAL_COUNT; i++)
         metrics->refused[i] = labelled(METRIC_refused,
                                        bh_head_refusal_label((enum bh_head_refusal)i));

@@ -7,6 +7,7 @@
 #include "bulkhead/base/metrics.h"
 #include "bulkhead/http/router.h"
 #include "http/head.h"
+#include "http/transport.h"
 
 #define BH_HTTP_METRICS_SLOTS 512 /* (route, method, status) triples remembered; a power of two */
 
@@ -23,6 +24,8 @@ struct bh_http_metrics {
     bh_metric in_flight, connections, accepted, turned_away, gave_way, held, dropped, abandoned,
         received, sent;
     bh_metric timeouts[BH_HTTP_TIMEOUTS];
+    bh_metric handshakes[BH_HANDSHAKES];
+    bh_metric certificate_expires;
     bh_metric refused[BH_HEAD_REFUSAL_COUNT];
     bh_metric refused_body; /* malformed chunks */
     bh_metric refused_url;  /* malformed percent-coding */

@@ -18,7 +18,7 @@
 #include "http/server_internal.h"
 
 #define ACCEPTS_A_TURN 16
-#define HANDLES 4 /* of a loop: listener, timer, flush, the deadlines' timer */
+#define HANDLES 4 /* of a loop: listener, timer, flush, the deadlines' timer; one more for TLS */
 #define ACCEPT_PAUSE_MS 100
 #define TURNED_AWAY_MAX 1024 /* how many connections past the limit get an answer at once */
 
@@ -124,6 +124,8 @@ static int attach(struct bh_http_server *const server, struct bh_http_loop *cons
     server->shared.listening_count++;
     /* Counters that start 2^56 steps apart do not meet. */
     bh_http_loop_init(http, server->id_seed + ((uint64_t)server->loop_count << 56));
+    if (http->tls && server->loop_count == 1)
+        bh_metrics_add(http->metrics.certificate_expires, bh_tls_expires_s(server->options.tls));
     return 0;
 }
 
@@ -138,14 +140,22 @@ int bh_http_server_attach(struct bh_http_server *const server, struct bh_loop *c
     http->router = server->router;
     http->service = server->service;
     http->loop = loop;
-    pthread_mutex_lock(&server->shared.mutex);
-    const int result = attach(server, http);
-    pthread_mutex_unlock(&server->shared.mutex);
+    int result = 0;
+    if (server->options.tls) {
+        http->tls = bh_transport_tls_create(server->options.tls);
+        result = http->tls ? 0 : BH_ENOMEM;
+    }
+    if (result == 0) {
+        pthread_mutex_lock(&server->shared.mutex);
+        result = attach(server, http);
+        pthread_mutex_unlock(&server->shared.mutex);
+    }
     if (result < 0) {
+        bh_transport_tls_destroy(http->tls);
         free(http);
         return result;
     }
-    http->handles_open = HANDLES;
+    http->handles_open = HANDLES + (http->tls ? 1 : 0);
     http->listener.data = http;
     http->timer.data = http;
     uv_timer_init(bh_loop_uv(loop), &http->timer);
@@ -182,6 +192,8 @@ static void finish_drain(struct bh_http_loop *const http)
     bh_deadlines_close(&http->deadlines, handle_closed, http);
     uv_close((uv_handle_t *)&http->flush, handle_closed);
     uv_close((uv_handle_t *)&http->timer, handle_closed);
+    if (http->tls)
+        bh_transport_tls_close(http->tls, handle_closed, http);
 }
 
 void bh_http_connection_came(struct bh_http_loop *const http)

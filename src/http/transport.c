@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
+#include "http/transport_tls.h"
 
 /* A write that could not be done at once. */
 struct waiting {
@@ -22,16 +23,23 @@ static struct bh_transport *of_handle(uv_handle_t *const handle)
 }
 
 int bh_transport_open(struct bh_transport *const transport, uv_loop_t *const uv, const int fd,
-                      const struct bh_transport_events *const events)
+                      const struct bh_transport_events *const events,
+                      struct bh_transport_tls *const tls)
 {
     transport->events = events;
+    transport->secure = NULL;
     transport->is_reading = false;
     transport->held = 0;
     uv_tcp_init(uv, &transport->tcp);
     if (uv_tcp_open(&transport->tcp, fd) == 0)
-        return 0;
+        return tls ? bh_secure_open(transport, tls) : 0;
     close(fd);
     return BH_EIO;
+}
+
+bool bh_transport_is_shaking(const struct bh_transport *const transport)
+{
+    return transport->secure && bh_secure_is_shaking(transport);
 }
 
 /* ---- Reading ---- */
@@ -58,6 +66,10 @@ void bh_transport_read_start(struct bh_transport *const transport)
 {
     if (transport->is_reading)
         return;
+    if (transport->secure) {
+        bh_secure_read_start(transport);
+        return;
+    }
     transport->is_reading = uv_read_start((uv_stream_t *)&transport->tcp, give_room, read_done) ==
                             0;
 }
@@ -66,6 +78,10 @@ void bh_transport_read_stop(struct bh_transport *const transport)
 {
     if (!transport->is_reading)
         return;
+    if (transport->secure) {
+        bh_secure_read_stop(transport);
+        return;
+    }
     transport->is_reading = false;
     uv_read_stop((uv_stream_t *)&transport->tcp);
 }
@@ -74,6 +90,8 @@ bool bh_transport_has_unread(const struct bh_transport *const transport)
 {
     uv_os_fd_t fd;
     char byte;
+    if (transport->secure && bh_secure_has_unread(transport))
+        return true;
     return uv_fileno((const uv_handle_t *)&transport->tcp, &fd) == 0 &&
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
@@ -139,11 +157,10 @@ static int wait_for_room(struct bh_transport *const transport, uv_buf_t *const b
     return result == UV_ENOMEM ? BH_ENOMEM : BH_ECLOSED;
 }
 
-int bh_transport_write(struct bh_transport *const transport, const struct bh_str *const pieces,
+static int write_plain(struct bh_transport *const transport, const struct bh_str *const pieces,
                        const unsigned count, const enum bh_transport_hold hold,
                        struct bh_buf *const taken)
 {
-    bh_assert(count > 0 && count <= BH_TRANSPORT_PIECES_MAX);
     uv_buf_t buffers[BH_TRANSPORT_PIECES_MAX];
     for (unsigned i = 0; i < count; i++) {
         /* libuv only reads from it, but says char *. */
@@ -167,6 +184,16 @@ int bh_transport_write(struct bh_transport *const transport, const struct bh_str
         if (first < count)
             result = wait_for_room(transport, buffers + first, count - first, hold, taken);
     }
+    return result;
+}
+
+int bh_transport_write(struct bh_transport *const transport, const struct bh_str *const pieces,
+                       const unsigned count, const enum bh_transport_hold hold,
+                       struct bh_buf *const taken)
+{
+    bh_assert(count > 0 && count <= BH_TRANSPORT_PIECES_MAX);
+    const int result = transport->secure ? bh_secure_write(transport, pieces, count, hold, taken)
+                                         : write_plain(transport, pieces, count, hold, taken);
     if (hold == BH_TRANSPORT_TAKE)
         bh_buf_fini(taken);
     return result;
@@ -174,7 +201,14 @@ int bh_transport_write(struct bh_transport *const transport, const struct bh_str
 
 size_t bh_transport_waiting(const struct bh_transport *const transport)
 {
+    if (transport->secure)
+        return bh_secure_waiting(transport);
     return uv_stream_get_write_queue_size((const uv_stream_t *)&transport->tcp);
+}
+
+uint64_t bh_transport_overhead(const struct bh_transport *const transport)
+{
+    return transport->secure ? bh_secure_overhead(transport) : 0;
 }
 
 size_t bh_transport_unacknowledged(const struct bh_transport *const transport)
@@ -192,6 +226,8 @@ size_t bh_transport_unacknowledged(const struct bh_transport *const transport)
 void bh_transport_finish(struct bh_transport *const transport)
 {
     uv_os_fd_t fd;
+    if (transport->secure)
+        bh_secure_finish(transport);
     if (uv_fileno((uv_handle_t *)&transport->tcp, &fd) == 0)
         shutdown(fd, SHUT_WR);
 }
@@ -199,12 +235,18 @@ void bh_transport_finish(struct bh_transport *const transport)
 static void handle_closed(uv_handle_t *const handle)
 {
     struct bh_transport *const transport = of_handle(handle);
+    if (transport->secure)
+        bh_secure_destroy(transport);
     transport->events->closed(transport);
 }
 
 void bh_transport_close(struct bh_transport *const transport, const bool reset)
 {
     transport->is_reading = false;
+    if (transport->secure && !reset)
+        bh_secure_finish(transport);
+    if (transport->secure)
+        bh_secure_leave(transport);
     if (!reset || uv_tcp_close_reset(&transport->tcp, handle_closed) != 0)
         uv_close((uv_handle_t *)&transport->tcp, handle_closed);
 }

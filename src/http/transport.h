@@ -1,9 +1,10 @@
 /*
- * One peer's byte stream: what a connection knows of the network. Plain TCP over libuv; TLS will
- * stand behind the same calls.
+ * One peer's byte stream: what a connection knows of the network. TCP over libuv, plain or under
+ * TLS (transport_tls.c): all that is read, written and counted here is what the peers mean.
  *
  * Writing tries the socket at once and keeps only what it does not take, so a small answer costs
- * one system call and no memory. Loop thread.
+ * one system call and no memory. Under TLS it is encrypted 64 KiB at a time, as the socket takes
+ * it. Loop thread.
  */
 #pragma once
 
@@ -14,6 +15,19 @@
 #include "bulkhead/base/error.h"
 
 struct bh_transport;
+struct bh_transport_secure; /* opaque: a connection's part of TLS */
+struct bh_transport_tls;    /* what those of one loop share: transport_tls.h */
+
+/* How a handshake ended; the last two are for the owner to say. */
+enum bh_handshake {
+    BH_HANDSHAKE_FULL,
+    BH_HANDSHAKE_RESUMED,
+    BH_HANDSHAKE_REFUSED,   /* by us or by the peer */
+    BH_HANDSHAKE_ABANDONED, /* the peer has gone */
+    BH_HANDSHAKE_PLAIN,     /* spoke_plain */
+    BH_HANDSHAKE_TOO_SLOW,
+    BH_HANDSHAKES
+};
 
 /* What the owner is told; never from within its own call of a function below. */
 struct bh_transport_events {
@@ -25,20 +39,32 @@ struct bh_transport_events {
     void (*sent)(struct bh_transport *transport, int result);
     /* After bh_transport_close: nothing refers to it any more. */
     void (*closed)(struct bh_transport *transport);
+    /* TLS only: the handshake is over. Refused or abandoned: `received` tells BH_ECLOSED next. */
+    void (*shaken)(struct bh_transport *transport, enum bh_handshake how,
+                   const struct bh_error *error);
+    /* TLS was due and the peer speaks plain HTTP. From here on the transport is plain, and not
+     * reading; what was read is lost. */
+    void (*spoke_plain)(struct bh_transport *transport);
 };
 
 /* Embedded in the owner. */
 struct bh_transport {
     const struct bh_transport_events *events; /* private */
+    struct bh_transport_secure *secure;       /* private; NULL: plain */
     uv_tcp_t tcp;                             /* private */
-    bool is_reading;                          /* read-only */
+    bool is_reading;                          /* read-only: the owner wants to */
     size_t held;                              /* read-only: memory of what waits to be sent */
 };
 
-/* Takes the connected, non-blocking socket `fd` over. On failure (BH_EIO) `fd` is closed, but the
- * transport must still be closed. */
+/* Takes the connected, non-blocking socket `fd` over. `tls` NULL: plain; else the peer's handshake
+ * comes first, and until it is over nothing is received and what is written waits. On failure
+ * (BH_EIO, BH_ENOMEM) `fd` is closed, but the transport must still be closed. */
 int bh_transport_open(struct bh_transport *transport, uv_loop_t *uv, int fd,
-                      const struct bh_transport_events *events) BH_MUST_CHECK;
+                      const struct bh_transport_events *events,
+                      struct bh_transport_tls *tls) BH_MUST_CHECK;
+
+/* Whether a handshake has yet to end. */
+bool bh_transport_is_shaking(const struct bh_transport *transport);
 
 void bh_transport_read_start(struct bh_transport *transport);
 void bh_transport_read_stop(struct bh_transport *transport);
@@ -64,8 +90,11 @@ enum bh_transport_hold {
 int bh_transport_write(struct bh_transport *transport, const struct bh_str *pieces, unsigned count,
                        enum bh_transport_hold hold, struct bh_buf *taken) BH_MUST_CHECK;
 
-/* Bytes waiting to be given to the system. */
+/* Bytes waiting to be given to the system; under TLS partly as ciphertext. */
 size_t bh_transport_waiting(const struct bh_transport *transport);
+
+/* How much more than what was written has gone out or waits, so far: 0 without TLS. */
+uint64_t bh_transport_overhead(const struct bh_transport *transport);
 
 /* Bytes given to the system that the peer's has not acknowledged. Costs a system call. */
 size_t bh_transport_unacknowledged(const struct bh_transport *transport);

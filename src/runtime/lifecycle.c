@@ -312,7 +312,8 @@ static void start(void *const argument)
         drain_all(lifecycle);
         return;
     }
-    bh_log_info("lifecycle", "Serving on http://%s:%u with %u event loops", options->host,
+    bh_log_info("lifecycle", "Serving on %s://%s:%u with %u event loops",
+                options->http.tls ? "https" : "http", options->host,
                 bh_http_server_port(lifecycle->server), lifecycle->count);
     if (options->supervisor_fd > 0) {
         bh_worker_link_say(options->supervisor_fd, 'R', "");

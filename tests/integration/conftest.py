@@ -49,11 +49,11 @@ def start_http(http_binary: Path, tmp_path: Path) -> Iterator[Callable[..., Serv
     """
     servers: list[Server] = []
 
-    def start(**settings: object) -> Server:
+    def start(tls_ca: Path | None = None, **settings: object) -> Server:
         directory = tmp_path / "http"
         directory.mkdir(exist_ok=True)
         texts = {name: str(value) for name, value in settings.items()}
-        server = Server(ServerOptions(http_binary, directory, texts, arguments=()))
+        server = Server(ServerOptions(http_binary, directory, texts, arguments=(), tls_ca=tls_ca))
         servers.append(server)
         server.start()
         return server

@@ -1,7 +1,8 @@
 /*
  * The HTTP layer alone, served for the tests in test_http_*.py: routes that echo, wait, stream,
  * take bodies, and tell what happened to handlers whose clients left. Options are environment
- * variables named after the fields of struct bh_http_options (times in milliseconds).
+ * variables named after the fields of struct bh_http_options (times in milliseconds); with TLS_CERT
+ * and TLS_KEY (files) it serves under TLS.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "bulkhead/loop/fiber.h"
 #include "bulkhead/runtime/lifecycle.h"
 #include "bulkhead/runtime/metrics_endpoint.h"
+#include "bulkhead/tls/tls.h"
 #include "test_site.h"
 
 static atomic_uint canceled_count;
@@ -382,11 +384,15 @@ int main(void)
                      ? bh_router_add(router, raw_routes, BH_COUNT_OF(raw_routes), &error)
                      : bh_router_add(router, routes, BH_COUNT_OF(routes), &error);
     options.router = router;
+    if (result == 0 && getenv("TLS_CERT"))
+        result = bh_tls_server_create(getenv("TLS_CERT"), getenv("TLS_KEY"), &options.http.tls,
+                                      &error);
     if (result == 0)
         result = bh_lifecycle_run(&options, &error);
     if (result < 0)
         fprintf(stderr, "http_server: %s\n", error.message);
     bh_router_destroy(router);
+    bh_tls_destroy(options.http.tls);
     bh_log_flush();
     return result == 0 ? 0 : 1;
 }

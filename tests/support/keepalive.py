@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from types import TracebackType
 
@@ -11,8 +12,8 @@ class KeepAliveLoad:
     """`count` connections, each sending its next request when it has the answer, in a thread of
     their own from `with` on. A connection the server closes *with* an answer is made anew."""
 
-    def __init__(self, port: int, path: str, count: int) -> None:
-        self.port, self.count = port, count
+    def __init__(self, port: int, path: str, count: int, tls: ssl.SSLContext | None = None) -> None:
+        self.port, self.count, self.tls = port, count, tls
         self.request = f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
         self.answers = 0
         self.failures: list[str] = []  # requests without a whole answer of status 200
@@ -37,7 +38,7 @@ class KeepAliveLoad:
     async def _client(self) -> None:
         while not self.is_over:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
             except OSError:
                 self.refused += 1
                 await asyncio.sleep(0.02)

@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import signal
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class ServerOptions:
     arguments: tuple[str, ...] = ("serve",)
     ready: bool = True
     ready_path: str = "/api/health/ready"
+    tls_ca: Path | None = None  # it serves under TLS; who signed its certificate
 
 
 class Server:
@@ -54,7 +56,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.options.tls_ca else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Starts the process and, unless told otherwise, waits until it is ready."""
@@ -93,6 +95,11 @@ class Server:
 
     def _answers_ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        if self.options.tls_ca:
+            context = ssl.create_default_context(cafile=self.options.tls_ca)
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=5, context=context
+            )
         try:
             connection.request("GET", self.options.ready_path)
             return connection.getresponse().status == 200

@@ -10,6 +10,7 @@
 #include "bulkhead/loop/loop.h"
 
 struct bh_http_server; /* opaque: what all loops share */
+struct bh_tls;         /* bulkhead/tls/tls.h */
 
 /* Stands around every handler, in its fiber and within the route's deadline: either answers by
  * itself or calls bh_request_handle, and does what is to be done afterwards. Returns as a handler
@@ -33,6 +34,7 @@ struct bh_http_options {
                                        of all loops; past it the slowest are broken; 256 MiB */
     size_t arena_maximum;           /* bytes a request may take; 64 MiB */
     int listener_fd;                /* a listening socket to take over; 0: opens one of its own */
+    struct bh_tls *tls;             /* a server's, borrowed; NULL: connections are plain */
     bool access_log;
     unsigned access_log_percent; /* of answers below 400 given within a second; the others are
                                     logged always; 100 */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bulkhead/base/time.h"
+#include "cli/fetch_stream.h"
 
 #define STEP_BYTES 65536
 #define ANSWER_MAX (16u << 20)
@@ -56,30 +57,13 @@ static int connect_to(const struct tome_fetch_address *const address, int *const
     return 0;
 }
 
-/* Interrupted calls are taken up again: a signal ends the caller's waiting, not its asking. */
-static int send_all(const int fd, const char *data, size_t left)
-{
-    while (left > 0) {
-        const ssize_t sent = send(fd, data, left, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return -1;
-        data += sent;
-        left -= (size_t)sent;
-    }
-    return 0;
-}
-
-static int receive_all(const int fd, struct bh_buf *const answer)
+static int receive_all(struct tome_fetch_stream *const stream, struct bh_buf *const answer)
 {
     for (;;) {
         char *const to = bh_buf_reserve(answer, STEP_BYTES);
         if (to == NULL)
             return bh_buf_error(answer);
-        const ssize_t got = recv(fd, to, STEP_BYTES, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
+        const ssize_t got = tome_fetch_stream_receive(stream, to, STEP_BYTES);
         if (got < 0)
             return BH_EUNAVAILABLE;
         if (got == 0)
@@ -117,11 +101,52 @@ static int take_body(const struct bh_str answer, struct bh_buf *const body,
     return bh_buf_error(body) ? bh_error_set(reterr, BH_ELIMIT, "the answer is too long") : 0;
 }
 
+static int secure(const struct tome_fetch_address *const address,
+                  struct tome_fetch_stream *const stream, struct bh_error *const reterr)
+{
+    struct bh_error error;
+    const int result = tome_fetch_stream_secure(stream, address->tls_cert_file, &error);
+    switch (result) {
+    case 0:
+        return 0;
+    case BH_EUNAVAILABLE:
+        return unavailable(address, errno == EAGAIN ? "it did not answer in time" : strerror(errno),
+                           reterr);
+    case BH_EACCESS:
+        return bh_error_set(reterr, BH_EACCESS,
+                            "what answers at %s port %u does not show the certificate %s: was it "
+                            "replaced without tomehub reload?",
+                            address->host, address->port, address->tls_cert_file);
+    default:
+        return bh_error_set(reterr, result, "no TLS with %s port %u: %s", address->host,
+                            address->port, error.message);
+    }
+}
+
+static int exchange(const struct tome_fetch_address *const address,
+                    struct tome_fetch_stream *const stream, const struct bh_str request,
+                    struct bh_buf *const body, struct bh_error *const reterr)
+{
+    BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf answer;
+    bh_buf_init(&answer, ANSWER_MAX);
+    int result = address->tls_cert_file[0] != '\0' ? secure(address, stream, reterr) : 0;
+    if (result != 0)
+        return result;
+    if (tome_fetch_stream_send(stream, request) != 0)
+        return unavailable(address, strerror(errno), reterr);
+    result = receive_all(stream, &answer);
+    if (result == BH_EUNAVAILABLE)
+        return unavailable(address, errno == EAGAIN ? "it did not answer in time" : strerror(errno),
+                           reterr);
+    if (result != 0)
+        return bh_error_set(reterr, result, "the answer is too long");
+    return take_body(bh_buf_peek(&answer), body, reterr);
+}
+
 int tome_fetch(const struct tome_fetch_address *const address, const char *const target,
                struct bh_buf *const body, struct bh_error *const reterr)
 {
-    BH_CLEANUP(close_cleanup) int fd = -1;
-    BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf answer;
+    int fd = -1;
     char request[REQUEST_SIZE];
     const bool is_v6 = strchr(address->host, ':') != NULL, has_key = address->api_key[0] != '\0';
     const int size = snprintf(request, sizeof(request),
@@ -130,19 +155,14 @@ int tome_fetch(const struct tome_fetch_address *const address, const char *const
                               target, is_v6 ? "[" : "", address->host, is_v6 ? "]" : "",
                               address->port, has_key ? "X-API-Key: " : "", address->api_key,
                               has_key ? "\r\n" : "");
-    bh_buf_init(&answer, ANSWER_MAX);
     if (size < 0 || (size_t)size >= sizeof(request))
         return bh_error_set(reterr, BH_EINVAL, "the host's name or the key is too long");
     int result = connect_to(address, &fd, reterr);
     if (result != 0)
         return result;
-    if (send_all(fd, request, (size_t)size) != 0)
-        return unavailable(address, strerror(errno), reterr);
-    result = receive_all(fd, &answer);
-    if (result == BH_EUNAVAILABLE)
-        return unavailable(address, errno == EAGAIN ? "it did not answer in time" : strerror(errno),
-                           reterr);
-    if (result != 0)
-        return bh_error_set(reterr, result, "the answer is too long");
-    return take_body(bh_buf_peek(&answer), body, reterr);
+    struct tome_fetch_stream stream;
+    tome_fetch_stream_init(&stream, fd);
+    result = exchange(address, &stream, (struct bh_str){ request, (size_t)size }, body, reterr);
+    tome_fetch_stream_fini(&stream);
+    return result;
 }

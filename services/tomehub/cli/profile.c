@@ -168,6 +168,7 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
         return TOME_EXIT_FAILED;
     const struct tome_fetch_address address = { .host = session.settings.host,
                                                 .api_key = session.settings.api_key,
+                                                .tls_cert_file = session.settings.tls_cert_file,
                                                 .port = (unsigned)session.settings.port,
                                                 .timeout_us = ANSWER_TIMEOUT_US };
     result = watch_and_show(command, &address, (uint64_t)duration * BH_SECOND_US, (size_t)top,

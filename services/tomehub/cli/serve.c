@@ -9,6 +9,7 @@
 #include "auth.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "tls.h"
 
 /* After the time to finish, before a worker that does not end is killed. */
 #define LEAVE_MARGIN_US (10 * BH_SECOND_US)
@@ -58,6 +59,8 @@ static int reload(void *const argument, struct bh_supervisor_settings *const ret
     int result = tome_settings_load(&settings, &origin, reterr);
     if (result == 0)
         result = tome_auth_check_settings(&settings, reterr);
+    if (result == 0)
+        result = tome_tls_check(&settings, reterr);
     if (result != 0) {
         bh_settings_origin_destroy(origin);
         return result;
@@ -75,6 +78,8 @@ static int supervise(const struct tome_session *const session, int *const ret_st
     char program[PATH_MAX] = "", control_path[PATH_MAX];
     struct tome_session newest = { 0 };
     int result = tome_auth_check_settings(&session->settings, reterr);
+    if (result == 0)
+        result = tome_tls_check(&session->settings, reterr);
     if (result == 0)
         result = tome_settings_control_path(&session->settings, control_path, sizeof(control_path),
                                             reterr);
