@@ -28,15 +28,18 @@ def supervised(start_tomehub: Callable[..., Server]) -> Server:
 
 
 def worker(server: Server) -> int:
-    """The one worker, when no other is starting or leaving."""
+    """The one worker, when no other is starting or leaving and the supervisor knows that it
+    serves."""
     wait_until(lambda: len(server.workers()) == 1)
-    return server.workers()[0]
+    pid = server.workers()[0]
+    server.wait_log(rf"Worker {pid} (serves|has replaced)")
+    return pid
 
 
 def replaced(server: Server, old: int) -> int:
     """Waits until another worker than `old` serves alone; returns its pid."""
     wait_until(lambda: server.workers() not in ([], [old]) and len(server.workers()) == 1)
-    return server.workers()[0]
+    return worker(server)
 
 
 def some_answers(load: KeepAliveLoad) -> None:
