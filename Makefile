@@ -7,8 +7,8 @@ SOAK_SECONDS ?= 900
 SOAK_DATABASE ?= sqlite
 RUN_TESTS := /usr/bin/python3 tools/run-tests
 
-.PHONY: help deps test-deps bench-deps build run test unit check tools integration fault e2e asan tsan fuzz bench \
-        checkpoints soak format clean
+.PHONY: help deps test-deps bench-deps build run cluster test unit check tools integration fault e2e asan tsan fuzz \
+        bench checkpoints soak format clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+)[a-z0-9 -]*:.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -32,6 +32,10 @@ build: deps $(BUILD)/build.ninja ## build the release binaries into build/bin
 
 run: build ## build and serve TomeHub at http://127.0.0.1:5001
 	@exec build/bin/tomehub serve
+
+cluster: build ## two TomeHub servers, HAProxy, PostgreSQL with a replica and Redis, until Ctrl-C
+	@tools/deps cluster
+	@exec tools/cluster
 
 test: test-deps ## every check and test; ends with `N passed, N failed`
 	@$(RUN_TESTS)

@@ -20,6 +20,7 @@ import pytest
 
 from support.http import Answer, JsonClient
 from support.http_layer import wait_until
+from support.ingest import finished, text_of
 from support.postgres import Postgres, server_folder
 from support.process import CommandResult
 from support.redis import Redis
@@ -346,10 +347,10 @@ def replica(primary: Postgres) -> Iterator[Postgres]:
 @pytest.fixture
 def start_replicated(
     start_tomehub: Callable[..., Server], primary: Postgres, replica: Postgres, redis: Redis
-) -> Callable[[], Server]:
+) -> Callable[..., Server]:
     name = f"library_{redis.port}"
     urls = {"DATABASE_URL": primary.create(name), "DATABASE_READ_URL": replica.url(name)}
-    return lambda: start_tomehub(REDIS_URL=redis.url, **urls)
+    return lambda **settings: start_tomehub(REDIS_URL=redis.url, **urls, **settings)
 
 
 def wait_for_replica(server: Server, replica: Postgres) -> None:
@@ -368,7 +369,7 @@ def wait_for_replica(server: Server, replica: Postgres) -> None:
 
 @pytest.mark.postgresql
 def test_nothing_old_comes_from_a_replica_that_stands_still(
-    start_replicated: Callable[[], Server], replica: Postgres
+    start_replicated: Callable[..., Server], replica: Postgres
 ) -> None:
     servers = [start_replicated(), start_replicated()]
     with JsonClient(servers[0].port) as one, JsonClient(servers[1].port) as two:
@@ -399,7 +400,7 @@ def test_nothing_old_comes_from_a_replica_that_stands_still(
 
 @pytest.mark.postgresql
 def test_nothing_old_comes_while_a_replica_lags_now_and_then(
-    start_replicated: Callable[[], Server], replica: Postgres
+    start_replicated: Callable[..., Server], replica: Postgres
 ) -> None:
     checker = Checker([start_replicated(), start_replicated()], rests=True)
 
@@ -418,3 +419,24 @@ def test_nothing_old_comes_while_a_replica_lags_now_and_then(
     print(f"{checker.reads} reads, {checker.kept} of them kept, {asked} searches by the replica")
     assert checker.reads > 50 and checker.kept > 0 and min(checker.answered) > 0
     assert asked > 0
+
+
+@pytest.mark.postgresql
+def test_a_server_is_not_taken_for_dead_because_a_replica_knows_no_locks(
+    start_replicated: Callable[..., Server], replica: Postgres
+) -> None:
+    busy = start_replicated(INGEST_WORKERS=1)
+    other, leaving = start_replicated(LOG_LEVEL="debug"), start_replicated()
+    with JsonClient(busy.port) as client:
+        client.ingest_text("Book", "The heather of the moor.")
+        wait_for_replica(other, replica)
+        jobs = [
+            client.upload("/api/ingest", f"{n}.txt", text_of(f"word{n}x", 30000).encode()).json
+            for n in range(6)
+        ]
+        leaving.terminate()
+        other.wait_log("another process has left, looking after its jobs")
+        last = client.get(f"/api/ingest/{jobs[-1]['job_id']}").json
+        assert last["status"] in ("queued", "running")  # so that there was something to take
+        assert finished(client, jobs[0]["job_id"])["status"] == "done"
+    assert "Took over" not in other.log()
