@@ -12,6 +12,7 @@
 #include "bulkhead/runtime/lifecycle.h"
 #include "runtime/memory_internal.h"
 
+#define IDLE_HEAP_BYTES ((size_t)32 * 1024 * 1024)
 #define HEAP_REPEAT_US (10 * BH_SECOND_US)
 #define WORKER_REPEAT_US (60 * BH_SECOND_US)
 
@@ -106,6 +107,28 @@ static void add_built_in(struct bh_memory *const memory)
     }
 }
 
+/* ---- Heap that nobody needs ---- */
+
+/* What a crowd that has gone left behind: free at each reading for a minute, and more than there
+ * was the last time. Given back sooner, it would be asked for again. */
+static void return_idle_heap(struct bh_memory *const memory,
+                             const struct bh_memory_figures *const now)
+{
+    const size_t free_bytes = mallinfo2().fordblks;
+    if (memory->idle.readings == 0 || free_bytes < memory->idle.least_free)
+        memory->idle.least_free = free_bytes;
+    if (++memory->idle.readings < BH_MEMORY_RECENT)
+        return;
+    memory->idle.readings = 0;
+    if (memory->idle.least_free < IDLE_HEAP_BYTES ||
+        now->process_bytes < memory->idle.settled_bytes + IDLE_HEAP_BYTES)
+        return;
+    struct bh_memory_figures after;
+    malloc_trim(0);
+    if (bh_memory_probe_read(memory->probe, &after, NULL) == 0)
+        memory->idle.settled_bytes = after.process_bytes;
+}
+
 /* ---- Readings ---- */
 
 static void tell(const struct bh_memory_figures *const now, const enum bh_memory_level level,
@@ -152,6 +175,7 @@ static void take_reading(struct bh_memory *const memory)
         tell(&figures, level, level > before);
     }
     bh_memory_ladder_run(memory->ladder, now_us);
+    return_idle_heap(memory, &figures);
 }
 
 static void *watch(void *const argument)
@@ -242,7 +266,7 @@ int bh_memory_start(struct bh_memory *const memory, struct bh_error *const reter
     int result = bh_memory_probe_read(memory->probe, &figures, reterr);
     if (result)
         return result;
-    memory->first_bytes = figures.process_bytes;
+    memory->first_bytes = memory->idle.settled_bytes = figures.process_bytes;
     result = bh_thread_start(watch, memory, &memory->thread);
     memory->has_thread = result == 0;
     return result == 0 ? 0 : bh_error_set(reterr, result, "no thread for the memory monitor");

@@ -25,6 +25,11 @@ struct bh_memory {
     uint64_t started_us;
     uint64_t first_bytes; /* of the process when it began to serve */
     bool has_told_why;
+    struct {
+        unsigned readings;      /* of this minute */
+        size_t least_free;      /* of the heap in it */
+        uint64_t settled_bytes; /* of the process after heap was last given back, or its start */
+    } idle;
     pthread_t thread;
     bool has_thread;
     int stop_fd;     /* readable: end */
