@@ -81,6 +81,11 @@ static int fill(struct tome_provider *const provider, struct bh_error *const ret
     struct bh_breaker_options breaker;
     bh_client_options_default(&provider->client_options);
     provider->client_options.connect_timeout_us = settings->answer_connect_timeout_us;
+    /* A stream has been let in by its gate: it shall not wait here. */
+    if (provider->client_options.connections_maximum < settings->max_concurrent_streams)
+        provider->client_options.connections_maximum = (unsigned)settings->max_concurrent_streams;
+    if (provider->client_options.transfers_maximum < settings->max_concurrent_streams)
+        provider->client_options.transfers_maximum = (unsigned)settings->max_concurrent_streams;
     provider->client_options.proxy = settings->answer_proxy;
     provider->client_options.ca_file = settings->answer_ca_file;
     bh_breaker_options_default(&breaker);
