@@ -86,6 +86,11 @@ def refuses(status: int, **headers: str) -> Script:
     return script
 
 
+class Listener(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 256  # streams come by the hundred
+
+
 class Provider:
     """`scripts` are played one for each request, the last again and again."""
 
@@ -93,8 +98,7 @@ class Provider:
         self.scripts: list[Script] = [says("NOT_IN_LIBRARY")]
         self.exchanges: list[Exchange] = []
         self.lock = threading.Lock()
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), self.handler())
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), self.handler())
         self.scheme = "http"
         if certificate:
             self.scheme = "https"
