@@ -78,6 +78,12 @@ def keys(command: Command) -> Keys:
     return Keys(command)
 
 
+def shows(text: str, secret: str) -> bool:
+    """Whether `text` holds the secret, or a good part of it."""
+    parts = (secret, secret[-21:-1], secret[20:60]) if len(secret) > 60 else ()
+    return any(part in text for part in parts)
+
+
 @pytest.fixture
 def server(
     start_tomehub: Callable[..., Server], issuer: Issuer, tmp_path: Path, keys: Keys
@@ -96,7 +102,7 @@ def server(
     yield started
     log = started.log()
     for secret in keys.secrets:
-        assert not any(part in log for part in (secret, secret[-21:-1], secret[20:60]))
+        assert not shows(log, secret)
 
 
 def ask(
@@ -165,10 +171,24 @@ def ask_for(
     return ask(server, method, path, credential, body)
 
 
-def bad_credentials(issuer: Issuer, stranger: Issuer, keys: Keys) -> dict[str, str | None]:
+def used_and_revoked(server: Server, keys: Keys) -> str:
+    """A key that the server knew as a good one a moment ago."""
+    identity, key = keys.create("--user", "ann", "--scopes", "read,write,admin")
+    assert ask(server, "GET", "/metrics", key).status == 200
+    assert keys.command("keys", "revoke", identity).status == 0
+    deadline = time.monotonic() + 20
+    while ask(server, "GET", "/metrics", key).status == 200:
+        assert time.monotonic() < deadline
+    return key
+
+
+def bad_credentials(
+    server: Server, issuer: Issuer, stranger: Issuer, keys: Keys
+) -> dict[str, str | None]:
     now = int(time.time())
     identity, revoked = keys.create("--user", "ann")
     assert keys.command("keys", "revoke", identity).status == 0
+    expired = issuer.token(exp=now - 3600)
     good = keys.key("ann")
     bad = {
         "nobody": None,
@@ -177,13 +197,18 @@ def bad_credentials(issuer: Issuer, stranger: Issuer, keys: Keys) -> dict[str, s
         "half a key": good[:40],
         "another secret": good[:-1] + ("0" if good[-1] != "0" else "1"),
         "revoked": revoked,
+        "revoked a moment ago": used_and_revoked(server, keys),
         "garbage": "a.b.c",
         "alg none": issuer.unsigned(),
+        "alg None, signed": issuer.unsigned("None", expired.split(".")[2]),
+        "no alg": issuer.unsigned(""),
         "HS256 by the public key": issuer.by_public_key(),
         "another signer": stranger.token(),
         "no such key id": stranger.token({"kid": "two"}),
+        "its own key": stranger.token({"kid": "two", "jwk": stranger.jwk()}),
+        "another algorithm of the key": issuer.token({"alg": "ES256"}),
         "critical": issuer.token({"crit": ["exp"]}),
-        "expired": issuer.token(exp=now - 3600),
+        "expired": expired,
         "not yet": issuer.token(nbf=now + 3600),
         "from the future": issuer.token(iat=now + 3600),
         "another audience": issuer.token(aud="another-library"),
@@ -200,16 +225,24 @@ def test_every_route_refuses_whoever_is_not_known(
     server: Server, issuer: Issuer, stranger: Issuer, keys: Keys
 ) -> None:
     ann = Library(server, keys.key("ann"), "quokka")
-    for name, credential in bad_credentials(issuer, stranger, keys).items():
+    bad = bad_credentials(server, issuer, stranger, keys)
+    for name, credential in bad.items():
         for method, pattern in GUARDED:
             answer = ask_for(server, ann, method, pattern, credential)
             assert answer.status == 401, (name, method, pattern, answer.text)
             assert answer.headers["www-authenticate"].startswith("Bearer realm="), name
             assert "quokka" not in answer.text
+            told = answer.text + str(answer.headers)
+            assert not shows(told, credential or ""), (name, told)
     for method, pattern in ROUTES:
         if f"{method} {pattern}" in PUBLIC:
             answer = ask(server, method, ann.path(pattern), None)
             assert answer.status in (200, 404) and "quokka" not in answer.text, pattern
+    shown = [
+        ask(server, "GET", path, keys.key("ann", "admin")).text
+        for path in ("/metrics", "/api/admin/queries?durations=true", "/api/health")
+    ]
+    assert not [secret for secret in keys.secrets if shows("".join(shown), secret)]
 
 
 def test_no_route_shows_another_users_rows(server: Server, issuer: Issuer, keys: Keys) -> None:
@@ -318,7 +351,12 @@ def test_the_key_opens_this_machines_own_library(
     admin = keys.create("--scopes", "admin")[1]
     shown = command("profile", "--duration", "1", PORT=server.port, API_KEY=admin)
     assert shown.status == 0, shown.stderr
-    assert admin not in command("config", API_KEY=admin).stdout
+    secrets = {"API_KEY": admin, "ANSWER_API_KEY": "sk-of-the-provider"}
+    secrets["REDIS_URL"] = "redis://:of-redis@127.0.0.1/0"
+    result = command("config", **secrets)
+    assert result.status == 0 and "ANSWER_API_KEY=***" in result.stdout
+    told = result.stdout + result.stderr
+    assert not any(secret in told for secret in (admin, "sk-of-the-provider", "of-redis"))
 
 
 @pytest.mark.sqlite

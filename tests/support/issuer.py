@@ -58,8 +58,8 @@ class Issuer:
         signature = self._openssl("dgst", "-sha256", "-sign", str(self.path), given=text.encode())
         return f"{text}.{encode(signature)}"
 
-    def unsigned(self) -> str:
-        return f"{encode({'alg': 'none'})}.{encode(self.claims())}."
+    def unsigned(self, algorithm: str = "none", signature: str = "") -> str:
+        return f"{encode({'alg': algorithm})}.{encode(self.claims())}.{signature}"
 
     def by_public_key(self) -> str:
         """HS256, with what everybody knows as its secret."""
