@@ -3,6 +3,7 @@
 
 #include "bulkhead/base/time.h"
 #include "bulkhead/runtime/guard.h"
+#include "answers/generated.h"
 #include "handlers/handlers.h"
 #include "client_limits.h"
 
@@ -168,6 +169,10 @@ int tome_routes_create(const struct tome_settings *const settings,
     for (size_t i = 0; i < BH_COUNT_OF(routes); i++)
         if (routes[i].stream_body)
             routes[i].body_maximum = ((uint64_t)settings->max_upload_mb << 20) + FORM_BYTES;
+    for (size_t i = 0; i < BH_COUNT_OF(routes); i++)
+        if (routes[i].policy == &search_stream && settings->answer_url[0])
+            routes[i].deadline_us = settings->http_request_timeout_us +
+                                    TOME_GENERATED_ATTEMPTS_MAX * settings->answer_timeout_us;
     if (bh_router_create(&router) != 0)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the routes");
     const int result = bh_router_add(router, routes, BH_COUNT_OF(routes), reterr);

@@ -355,7 +355,8 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 1000,
       .maximum = SECONDS(3600),
       .unit = "s",
-      .help = "A request's deadline (uploads, waiting ingests and exports have longer ones).",
+      .help = "A request's deadline; uploads, waiting ingests, exports and answers by a service "
+              "have longer ones.",
       FIELD(http_request_timeout_us) },
     { .name = "HTTP_WRITE_TIMEOUT",
       .type = BH_SETTING_DURATION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,23 @@ def test_a_failing_provider_is_done_without(
     assert "answering with the library's own sentences" in server.log()
     assert KEY not in server.log()
     assert "http_client_requests_in_flight 0" in client.get("/metrics").text
+
+
+def test_an_answer_may_take_longer_than_a_request(serving: Any, provider: Provider) -> None:
+    """The service has its time; only then the library's own sentences answer."""
+
+    def drips(exchange: Exchange) -> None:
+        exchange.begin()
+        while True:
+            exchange.say("and ")
+            time.sleep(0.05)
+
+    _, client = serving(HTTP_REQUEST_TIMEOUT="500ms", ANSWER_TIMEOUT="1500ms")
+    provider.play(drips)
+    begun = time.monotonic()
+    complete = ask(client)[-1]
+    assert time.monotonic() - begun >= 1.4
+    assert complete["degraded"] is True and complete["answer"].startswith(EXTRACT)
 
 
 @pytest.mark.parametrize("script", [refuses(503), refuses(429, retry_after="0"), closes_at_once])

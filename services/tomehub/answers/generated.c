@@ -1,6 +1,5 @@
 #include "answers/generated.h"
 
-#define ATTEMPTS_MAX 2
 #define PENDING_BYTES_MAX ((size_t)16 * 1024) /* a sentence longer than this has no end */
 
 enum outcome { OUTCOME_GOING_ON, OUTCOME_UNSUPPORTED, OUTCOME_NOT_THERE };
@@ -117,7 +116,7 @@ int tome_generated_make(struct tome_generating *const generating, struct bh_erro
 {
     struct attempt attempt = { .generating = generating };
     generating->attempts = 0;
-    while (generating->attempts < ATTEMPTS_MAX) {
+    while (generating->attempts < TOME_GENERATED_ATTEMPTS_MAX) {
         enum outcome outcome;
         generating->attempts++;
         generating->is_provider_fault = true;

@@ -9,6 +9,8 @@
 #include "answers/provider.h"
 #include "library/searcher.h"
 
+#define TOME_GENERATED_ATTEMPTS_MAX 2
+
 struct tome_generating {
     struct tome_provider *provider; /* borrowed, as the rest */
     struct tome_searcher *searcher;
