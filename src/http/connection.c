@@ -256,10 +256,8 @@ bool bh_connection_give_way(struct bh_http_loop *const http)
     if (!longest ||
         bh_loop_now_us(http->loop) < bh_deadline_started_us(deadlines, longest) + NEWCOMER_US)
         return false;
-    bh_log_warning("http",
-                   "there is room for no more than %u connections; for new ones, those that "
-                   "wait longest for a request are closed",
-                   http->connection_count);
+    bh_log_warning("http", "all connections are taken; for new ones, those that wait longest for a "
+                           "request are closed");
     bh_metrics_add(http->metrics.gave_way, 1);
     bh_connection_close(BH_CONTAINER_OF(longest, struct bh_connection, deadline), false);
     return true;
