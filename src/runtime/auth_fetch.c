@@ -1,13 +1,9 @@
 #include "runtime/auth_fetch.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "bulkhead/base/time.h"
 
 #define AGE_MAX_S INT64_C(31536000)
 
@@ -44,8 +40,8 @@ int bh_auth_fetch_check(const char *const source, struct bh_error *const reterr)
 
 /* ---- Files ---- */
 
-static int read_file(const char *const path, struct bh_buf *const buf,
-                     struct bh_error *const reterr)
+int bh_auth_fetch_file(const char *const path, struct bh_buf *const buf,
+                       struct bh_error *const reterr)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -68,83 +64,53 @@ static int read_file(const char *const path, struct bh_buf *const buf,
 
 /* ---- HTTP ---- */
 
-static size_t take_body(char *const data, const size_t size, const size_t count, void *const buf)
-{
-    bh_buf_append(buf, data, size * count);
-    return bh_buf_error(buf) == 0 ? size * count : 0;
-}
-
-static size_t take_field(const char *const data, const size_t size, const size_t count,
-                         void *const age_s)
-{
-    struct bh_str value = { data, size * count };
-    const struct bh_str name = bh_str_split(&value, ':');
-    if (!bh_str_equal_nocase(name, BH_STR("Cache-Control")))
-        return size * count;
-    while (value.size > 0) {
-        struct bh_str seconds = bh_str_trim(bh_str_split(&value, ','));
-        while (seconds.size > 0 && strchr("\r\n", seconds.data[seconds.size - 1]) != NULL)
-            seconds.size--;
-        const struct bh_str directive = bh_str_split(&seconds, '=');
-        int64_t age = 0;
-        if (bh_str_equal_nocase(directive, BH_STR("max-age")) &&
-            bh_str_to_int64(seconds, 0, AGE_MAX_S, &age) == 0)
-            *(int64_t *)age_s = age;
-    }
-    return size * count;
-}
-
-static void begin_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static void set_options(CURL *const curl, const char *const url, const uint64_t timeout_us,
-                        struct bh_buf *const buf, int64_t *const age_s, char *const message)
-{
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_us / BH_MS_US));
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, buf);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_field);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, age_s);
-}
-
-static int read_url(const char *const url, const uint64_t timeout_us, struct bh_buf *const buf,
-                    int64_t *const age_s, struct bh_error *const reterr)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    char message[CURL_ERROR_SIZE] = "";
-    long status = 0;
-    pthread_once(&once, begin_curl);
-    CURL *const curl = curl_easy_init();
-    if (!curl)
-        return bh_error_set(reterr, BH_ENOMEM, "no memory for a transfer");
-    set_options(curl, url, timeout_us, buf, age_s, message);
-    const CURLcode code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(curl);
-    if (code != CURLE_OK)
-        return bh_error_set(reterr, BH_EUNAVAILABLE, "cannot fetch %s: %s", url,
-                            message[0] ? message : curl_easy_strerror(code));
-    return status == 200
-               ? 0
-               : bh_error_set(reterr, BH_EUNAVAILABLE, "cannot fetch %s: status %ld", url, status);
-}
-
-int bh_auth_fetch(const char *const source, const uint64_t timeout_us, struct bh_buf *const buf,
-                  int64_t *const ret_age_s, struct bh_error *const reterr)
+/* The value of max-age in a Cache-Control field, or -1. */
+static int64_t age_of(struct bh_str directives)
 {
     int64_t age_s = -1;
-    const int result = bh_auth_fetch_is_url(source)
-                           ? read_url(source, timeout_us, buf, &age_s, reterr)
-                           : read_file(source, buf, reterr);
-    if (result == 0)
-        *ret_age_s = age_s;
-    return result;
+    while (directives.size > 0) {
+        struct bh_str seconds = bh_str_trim(bh_str_split(&directives, ','));
+        const struct bh_str name = bh_str_split(&seconds, '=');
+        int64_t told_s = 0;
+        if (bh_str_equal_nocase(name, BH_STR("max-age")) &&
+            bh_str_to_int64(seconds, 0, AGE_MAX_S, &told_s) == 0)
+            age_s = told_s;
+    }
+    return age_s;
+}
+
+static int read_body(struct bh_transfer *const transfer, const uint64_t until_us,
+                     struct bh_buf *const buf, struct bh_error *const reterr)
+{
+    struct bh_str piece = BH_STR_NONE;
+    do {
+        const int result = bh_transfer_read(transfer, until_us, &piece, reterr);
+        if (result != 0)
+            return result;
+        bh_buf_append_str(buf, piece);
+    } while (piece.size > 0 && bh_buf_error(buf) == 0);
+    return bh_buf_error(buf) == 0 ? 0 : bh_error_set(reterr, BH_ELIMIT, "it is too long");
+}
+
+int bh_auth_fetch_url(struct bh_client *const client, const char *const url,
+                      const uint64_t until_us, struct bh_buf *const buf, int64_t *const ret_age_s,
+                      struct bh_error *const reterr)
+{
+    const struct bh_client_request request = { .method = "GET", .url = url };
+    struct bh_transfer *transfer = NULL;
+    struct bh_error error;
+    int64_t age_s = -1;
+    int result = bh_client_open(client, &request, until_us, &transfer, &error);
+    if (result == 0 && bh_transfer_status(transfer) != 200)
+        result = bh_error_set(&error, BH_EUNAVAILABLE, "status %d", bh_transfer_status(transfer));
+    if (result == 0) {
+        age_s = age_of(bh_transfer_header(transfer, "Cache-Control"));
+        result = read_body(transfer, until_us, buf, &error);
+    }
+    bh_transfer_close(transfer);
+    /* Whatever it was: who is asked for the keys is not there, which refuses nobody's token. */
+    if (result != 0)
+        return bh_error_set(reterr, BH_EUNAVAILABLE, "cannot fetch %s: %s", url, error.message);
+    *ret_age_s = age_s;
+    return 0;
 }

@@ -1,3 +1,7 @@
+/*
+ * A URL is fetched by a fiber of its own, for whoever asks may leave: the keys are for all. Files
+ * are read, and texts made into keys, on a worker thread.
+ */
 #include "runtime/jwks_source.h"
 
 #include <pthread.h>
@@ -23,6 +27,7 @@ struct bh_jwks_source {
     const char *source;
     void (*changed)(void *argument);
     void *argument;
+    struct bh_client *client; /* NULL: a file */
     struct bh_worker_pool *pool;
     struct bh_auth_refresh refresh;
 
@@ -32,26 +37,62 @@ struct bh_jwks_source {
     uint64_t due_us;
 };
 
-/* What a worker thread brings. */
+/* One reading of the source. */
 struct reading {
-    const char *source;
+    const struct bh_jwks_source *source;
+    struct bh_buf text;
     struct bh_jwks *set;
     uint8_t hash[BH_AUTH_HASH_BYTES];
     int64_t age_s;
     struct bh_error error;
+
+    /* Of the fiber that fetches. */
+    struct bh_fiber *asker;
+    int fetched;
+    bool is_fetched;
 };
 
-static int read_set(struct bh_worker_job *const job, void *const argument)
+static void fetch(void *const argument)
+{
+    struct reading *const reading = argument;
+    reading->fetched = bh_auth_fetch_url(reading->source->client, reading->source->source,
+                                         bh_time_now_us() + FETCH_TIMEOUT_US, &reading->text,
+                                         &reading->age_s, &reading->error);
+    reading->is_fetched = true;
+    bh_fiber_wake(reading->asker);
+}
+
+static int fetch_text(struct reading *const reading)
+{
+    reading->asker = bh_fiber_current();
+    const int result = bh_fiber_spawn(bh_loop_current(), fetch, reading);
+    if (result != 0)
+        return bh_error_set(&reading->error, result, "%s", bh_error_text(result));
+    while (!reading->is_fetched)
+        bh_fiber_park_uncancelable();
+    return reading->fetched;
+}
+
+static int make_set(struct bh_worker_job *const job, void *const argument)
 {
     (void)job;
     struct reading *const reading = argument;
-    struct bh_buf text BH_CLEANUP(bh_buf_fini_cleanup);
-    bh_buf_init(&text, BH_JWKS_BYTES_MAX);
-    int result = bh_auth_fetch(reading->source, FETCH_TIMEOUT_US, &text, &reading->age_s,
-                               &reading->error);
+    int result = reading->source->client != NULL
+                     ? 0
+                     : bh_auth_fetch_file(reading->source->source, &reading->text, &reading->error);
     if (result == 0)
-        result = bh_jwks_parse(bh_buf_peek(&text), &reading->set, &reading->error);
-    return result == 0 ? bh_auth_hash(bh_buf_peek(&text), reading->hash) : result;
+        result = bh_jwks_parse(bh_buf_peek(&reading->text), &reading->set, &reading->error);
+    return result == 0 ? bh_auth_hash(bh_buf_peek(&reading->text), reading->hash) : result;
+}
+
+static int read_set(struct reading *const reading)
+{
+    bh_buf_init(&reading->text, BH_JWKS_BYTES_MAX);
+    int result = reading->source->client != NULL ? fetch_text(reading) : 0;
+    if (result == 0)
+        result = bh_worker_run_uncancelable(reading->source->pool, make_set, reading);
+    bh_buf_fini(&reading->text);
+    return result;
 }
 
 static void set_due(struct bh_jwks_source *const source, const int64_t seconds)
@@ -77,7 +118,7 @@ static bool take(struct bh_jwks_source *const source, const struct reading *cons
 static int64_t age_of(const struct bh_jwks_source *const source,
                       const struct reading *const reading)
 {
-    if (!bh_auth_fetch_is_url(source->source))
+    if (source->client == NULL)
         return FILE_AGE_S;
     if (reading->age_s < 0)
         return AGE_DEFAULT_S;
@@ -89,9 +130,8 @@ static int64_t age_of(const struct bh_jwks_source *const source,
 static int load(void *const argument, struct bh_error *const reterr)
 {
     struct bh_jwks_source *const source = argument;
-    struct reading reading = { .source = source->source, .age_s = -1 };
-    /* To its end, whoever asked for it: it is for all. It has a time-out of its own. */
-    int result = bh_worker_run_uncancelable(source->pool, read_set, &reading);
+    struct reading reading = { .source = source, .age_s = -1 };
+    const int result = read_set(&reading);
     if (result != 0) {
         set_due(source, RETRY_S);
         bh_jwks_unref(reading.set);
@@ -118,8 +158,14 @@ int bh_jwks_source_create(const char *const source, void (*const changed)(void *
     const int result = bh_auth_fetch_check(source, reterr);
     if (result != 0)
         return result;
+    const bool is_url = bh_auth_fetch_is_url(source);
+    struct bh_client_options client;
+    bh_client_options_default(&client);
+    client.connections_maximum = 1;
     struct bh_jwks_source *const created = calloc(1, sizeof(*created));
-    if (!created || bh_worker_pool_create("auth-keys", 1, 16, &created->pool) != 0) {
+    if (!created || (is_url && bh_client_create(&client, &created->client) != 0) ||
+        bh_worker_pool_create("auth-keys", 1, 16, &created->pool) != 0) {
+        bh_client_destroy(created ? created->client : NULL);
         free(created);
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the keys of tokens");
     }
@@ -128,7 +174,7 @@ int bh_jwks_source_create(const char *const source, void (*const changed)(void *
     created->argument = argument;
     created->refresh.load = load;
     created->refresh.argument = created;
-    created->refresh.interval_us = bh_auth_fetch_is_url(source) ? INTERVAL_US : FILE_INTERVAL_US;
+    created->refresh.interval_us = is_url ? INTERVAL_US : FILE_INTERVAL_US;
     pthread_mutex_init(&created->mutex, NULL);
     *ret_source = created;
     return 0;
@@ -139,6 +185,7 @@ void bh_jwks_source_destroy(struct bh_jwks_source *const source)
     if (!source)
         return;
     bh_worker_pool_destroy(source->pool);
+    bh_client_destroy(source->client);
     bh_jwks_unref(source->set);
     pthread_mutex_destroy(&source->mutex);
     free(source);

@@ -1,7 +1,7 @@
 /*
- * Where a token issuer's keys come from: a file or URL, read on a worker thread, kept until it says
- * they are old, and read anew, not too often, when a token names a key that is not among them.
- * While the source is down, or gives what cannot be used, the keys of before stay. Any loop.
+ * Where a token issuer's keys come from: a file or URL, read without holding a loop up, kept until
+ * it says they are old, and read anew, not too often, when a token names a key that is not among
+ * them. While the source is down, or gives what cannot be used, the keys of before stay. Any loop.
  */
 #pragma once
 
