@@ -12,12 +12,34 @@
 #define FORM_BYTES (UINT64_C(1) << 20) /* what a form has beside its file */
 #define LONG_US (UINT64_C(3600) * BH_SECOND_US)
 
+/* What stands beside what was asked for, or is asked again by itself. */
+static bool always(struct bh_request *const request)
+{
+    (void)request;
+    return true;
+}
+
+/* A search at each key press: the next one is on its way. */
+static bool while_typing(struct bh_request *const request)
+{
+    struct bh_str value;
+    return bh_request_query(request, "instant", &value) && !bh_str_equal(value, BH_STR("0")) &&
+           !bh_str_equal(value, BH_STR("false"));
+}
+
+static const struct bh_route_policy search_get = { .name = "search",
+                                                   .is_optional = while_typing,
+                                                   .scope = BH_SCOPE_READ,
+                                                   .rate_group = TOME_LIMIT_SEARCH };
 static const struct bh_route_policy search = { .name = "search",
                                                .scope = BH_SCOPE_READ,
                                                .rate_group = TOME_LIMIT_SEARCH };
-static const struct bh_route_policy stream = {
-    .name = "stream", .is_stream = true, .is_heavy = true, .scope = BH_SCOPE_READ
-};
+/* A copy of the library can be taken later. */
+static const struct bh_route_policy export = { .name = "stream",
+                                               .is_stream = true,
+                                               .is_heavy = true,
+                                               .is_optional = always,
+                                               .scope = BH_SCOPE_READ };
 static const struct bh_route_policy search_stream = { .name = "stream",
                                                       .is_stream = true,
                                                       .is_heavy = true,
@@ -26,6 +48,10 @@ static const struct bh_route_policy search_stream = { .name = "stream",
 static const struct bh_route_policy batch = { .name = "default",
                                               .is_heavy = true,
                                               .scope = BH_SCOPE_READ };
+/* Related terms stand beside results; whoever looks at a job looks again. */
+static const struct bh_route_policy beside = { .name = "default",
+                                               .is_optional = always,
+                                               .scope = BH_SCOPE_READ };
 static const struct bh_route_policy change = { .name = "default",
                                                .is_urgent = true,
                                                .scope = BH_SCOPE_WRITE };
@@ -46,7 +72,7 @@ static struct bh_route routes[] = {
     { .method = "GET",
       .pattern = "/api/search",
       .handler = tome_handle_search_get,
-      .policy = &search },
+      .policy = &search_get },
     { .method = "POST",
       .pattern = "/api/search",
       .handler = tome_handle_search_post,
@@ -71,8 +97,14 @@ static struct bh_route routes[] = {
       .body_maximum = JSON_BYTES_MAX,
       .policy = &search_stream },
 
-    { .method = "GET", .pattern = "/api/concepts", .handler = tome_handle_concepts },
-    { .method = "GET", .pattern = "/api/concepts/{id}", .handler = tome_handle_concept },
+    { .method = "GET",
+      .pattern = "/api/concepts",
+      .handler = tome_handle_concepts,
+      .policy = &beside },
+    { .method = "GET",
+      .pattern = "/api/concepts/{id}",
+      .handler = tome_handle_concept,
+      .policy = &beside },
 
     { .method = "GET", .pattern = "/api/content/{id}", .handler = tome_handle_content },
     { .method = "POST",
@@ -97,7 +129,7 @@ static struct bh_route routes[] = {
       .pattern = "/api/export",
       .handler = tome_handle_export,
       .deadline_us = LONG_US,
-      .policy = &stream },
+      .policy = &export },
 
     { .method = "POST",
       .pattern = "/api/ingest",
@@ -105,8 +137,11 @@ static struct bh_route routes[] = {
       .deadline_us = LONG_US,
       .stream_body = true,
       .policy = &ingest },
-    { .method = "GET", .pattern = "/api/ingest", .handler = tome_handle_jobs },
-    { .method = "GET", .pattern = "/api/ingest/{job_id}", .handler = tome_handle_job },
+    { .method = "GET", .pattern = "/api/ingest", .handler = tome_handle_jobs, .policy = &beside },
+    { .method = "GET",
+      .pattern = "/api/ingest/{job_id}",
+      .handler = tome_handle_job,
+      .policy = &beside },
 
     { .method = "GET",
       .pattern = "/api/health",

@@ -105,9 +105,13 @@ static int handle(const struct bh_guard *const guard, struct bh_request *const r
     return result ? result : bh_stream_wait_sent(request);
 }
 
-static enum bh_admission_priority priority_of(const struct bh_route_policy *const policy)
+static enum bh_admission_priority priority_of(struct bh_request *const request,
+                                              const struct bh_route_policy *const policy)
 {
-    return policy && policy->is_urgent ? BH_ADMISSION_HIGH : BH_ADMISSION_NORMAL;
+    if (policy && policy->is_urgent)
+        return BH_ADMISSION_HIGH;
+    return policy && policy->is_optional && policy->is_optional(request) ? BH_ADMISSION_LOW
+                                                                         : BH_ADMISSION_NORMAL;
 }
 
 static int admit(const struct bh_guard *const guard, struct bh_request *const request,
@@ -119,7 +123,7 @@ static int admit(const struct bh_guard *const guard, struct bh_request *const re
         guard->admission, policy ? policy->name : DEFAULT_CLASS);
     struct bh_admission_ticket ticket;
     struct bh_error error;
-    int result = bh_admission_enter(class, priority_of(policy), &ticket, &error);
+    int result = bh_admission_enter(class, priority_of(request, policy), &ticket, &error);
     if (result)
         return result == BH_EBUSY ? bh_respond_failure(request, &error) : result;
     result = handle(guard, request, policy);

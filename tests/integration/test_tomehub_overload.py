@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 from collections.abc import Callable
 
 import pytest
 from support.http import JsonClient
+from support.http_layer import metric, wait_until
+from support.postgres import Postgres
 from support.server import Server
 
 CROWD = 400
@@ -65,3 +68,34 @@ def test_switched_off(start_tomehub: Callable[..., Server]) -> None:
         crowd = ask(server.port, "/api/search?q=some+words", CROWD)
         assert all(answer(one).startswith(b"HTTP/1.1 200") for one in crowd)
         assert "admission_limit" not in client.get("/metrics").text
+
+
+@pytest.mark.sqlite
+def test_what_can_be_done_without_goes_first(
+    start_tomehub: Callable[..., Server], postgres: Postgres
+) -> None:
+    """While the database holds every request up: searches at each key press and related terms give
+    their places in the line up for those who ask for something."""
+    queue = 8
+    server = start_tomehub(DATABASE_URL=postgres.url(), ADMISSION_QUEUE=queue, **BARE)
+    cases = [
+        ("search", "/api/search?q=some", "/api/search?q=some&instant=1"),
+        ("default", "/api/books", "/api/concepts?q=some"),
+    ]
+    with JsonClient(server.port) as client:
+        client.ingest_text("Words", "Some words.")
+        for of_class, asked, optional in cases:
+            limit = int(metric(server, f'admission_limit{{class="{of_class}"}}'))
+            waiting = f'admission_waiting{{class="{of_class}"}}'
+            with postgres.locked("books"):
+                crowd = ask(server.port, asked, limit)
+                in_hand = f'admission_in_hand{{class="{of_class}"}}'
+                wait_until(lambda: metric(server, in_hand) == limit, 20)
+                spared = ask(server.port, optional, queue)
+                wait_until(lambda: metric(server, waiting) == queue, 20)
+                crowd += ask(server.port, asked, queue)
+                wait_until(lambda: len(select.select(spared, [], [], 1)[0]) == queue, 20)
+                refused = [answer(one) for one in spared]
+            assert all(one.startswith(b"HTTP/1.1 503") for one in refused)
+            assert all(re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", one) for one in refused)
+            assert all(answer(one).startswith(b"HTTP/1.1 200") for one in crowd)

@@ -129,6 +129,24 @@ class Postgres:
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Nobody else reads or writes the table meanwhile."""
+        with subprocess.Popen(
+            [program("psql"), "-XAtq", self.url()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as session:
+            assert session.stdin and session.stdout
+            session.stdin.write(f"BEGIN; LOCK TABLE {table}; SELECT 'locked';\n")
+            session.stdin.flush()
+            assert session.stdout.readline() == "locked\n"
+            try:
+                yield
+            finally:
+                session.stdin.close()
+
     def create(self, database: str) -> str:
         """A new, empty database; returns its URL."""
         self.sql(f'CREATE DATABASE "{database}"')

@@ -20,6 +20,10 @@ struct bh_route_policy {
     unsigned scope;         /* what a request needs; 0: read for GET and HEAD, else write */
     const char *rate_group; /* its rate limit beside the global one; NULL: none */
     bool is_urgent;         /* when there is too much to do: before the others */
+
+    /* Whether a request can be done without when there is too much to do: after the others, and the
+     * first to be refused. Body unread. NULL: it cannot. */
+    bool (*is_optional)(struct bh_request *request);
 };
 
 struct bh_guard; /* opaque */
