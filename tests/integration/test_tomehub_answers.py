@@ -173,6 +173,30 @@ def test_beside_the_results(reader: JsonClient) -> None:
     assert refused.status == 422 and refused.json["field"] == "answer"
 
 
+def searches(client: JsonClient) -> int:
+    """How many have been made: by their main statement."""
+    queries = client.get("/api/admin/queries", top=513).json["queries"]
+    names = ("search", "search_postings")
+    return sum(query["executions"] for query in queries if query["name"] in names)
+
+
+def test_one_search_feeds_results_and_answer(reader: JsonClient) -> None:
+    def asked(**more: object) -> tuple[int, Any]:
+        before = searches(reader)
+        answer = reader.post("/api/search", {"query": QUESTION, "answer": True, **more})
+        assert answer.status == 200, answer.text
+        return searches(reader) - before, answer.json
+
+    once, shared = asked(page_size=49)
+    twice, apart = asked(page_size=2)
+    assert twice == 2 * once > 0
+    assert [hit["id"] for hit in shared["results"][:2]] == [hit["id"] for hit in apart["results"]]
+    assert "content" not in shared["results"][0]
+    for answer in (shared["answer"], apart["answer"]):
+        answer.pop("timings")
+    assert shared["answer"] == apart["answer"]
+
+
 def test_markup_stays_text(client: JsonClient) -> None:
     """What a book says cannot end a line or an event."""
     client.ingest_text(

@@ -40,8 +40,20 @@ static int tell(struct replying *const replying, const struct bh_str text,
 
 /* ---- Search ---- */
 
+static void take_found(struct replying *const replying)
+{
+    replying->found = *replying->replier->found;
+    if (replying->found.hit_count > TOME_EXTRACTIVE_CHUNKS_MAX)
+        replying->found.hit_count = TOME_EXTRACTIVE_CHUNKS_MAX;
+    replying->reply.chunk_count = replying->found.hit_count;
+}
+
 static int find_chunks(struct replying *const replying, struct bh_error *const reterr)
 {
+    if (replying->replier->found != NULL) {
+        take_found(replying);
+        return 0;
+    }
     const struct tome_search_request *const request = replying->request;
     struct tome_search_request search = { .owner_id = request->owner_id,
                                           .query = request->query,

@@ -53,6 +53,10 @@ extern const struct tome_reply_listener tome_reply_unheard;
 struct tome_replier {
     struct tome_searcher *searcher;
     struct tome_provider *provider; /* NULL: every answer is extractive */
+    /* What was found for the question already: the first page by relevance, at least
+     * TOME_EXTRACTIVE_CHUNKS_MAX of it, asked with include_details and for_answer. NULL: the search
+     * is made here. */
+    const struct tome_search_answer *found;
 };
 
 /* `request`: the question as its query, filters and owner; the rest of it does not matter. All of

@@ -1,6 +1,7 @@
 /* GET and POST /api/search and /api/search/books: both ways of asking become one search request. */
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
+#include "answers/extractive.h"
 #include "handlers/handlers.h"
 #include "handlers/search_cached.h"
 #include "handlers/search_input.h"
@@ -9,6 +10,7 @@
 
 #define PAGE_SIZE_MAX 1000
 #define BOOKS_SIZE_MAX 100
+#define WITH_DETAILS_MAX 50 /* hits worth their details to spare an answer's own search */
 
 /* ---- Searching ---- */
 
@@ -37,12 +39,23 @@ static int refuse(struct bh_request *const request, const struct tome_search_req
     return tome_problem_send(request, &problem);
 }
 
-/* "answer": {…}: the extractive one, for it takes no longer than the search. */
+/* Whether what is found for the results is what an answer is made of. */
+static bool feeds_answer(const struct tome_search_request *const search)
+{
+    return search->sort == TOME_SORT_RELEVANCE && search->page == 1 && search->cursor.size == 0 &&
+           !search->instant && search->page_size >= TOME_EXTRACTIVE_CHUNKS_MAX &&
+           (search->include_details || search->page_size <= WITH_DETAILS_MAX);
+}
+
+/* "answer": {…}: the extractive one, for it takes no longer than the search. `found` NULL: what
+ * was found is not what an answer needs. */
 static int write_reply(struct bh_request *const request,
-                       const struct tome_search_request *const search, struct bh_json *const json,
+                       const struct tome_search_request *const search,
+                       const struct tome_search_answer *const found, struct bh_json *const json,
                        struct bh_error *const reterr)
 {
-    const struct tome_replier replier = { .searcher = tome_service_of(request)->searcher };
+    const struct tome_replier replier = { .searcher = tome_service_of(request)->searcher,
+                                          .found = found };
     struct tome_reply reply;
     const int result = tome_reply_make(&replier, search, &tome_reply_unheard,
                                        bh_request_arena(request), &reply, reterr);
@@ -60,13 +73,18 @@ static int write_chunks(void *const argument, struct bh_json *const json,
     const struct asked *const asked = argument;
     struct bh_request *const request = asked->request;
     struct tome_search_answer found = { .page = asked->search->page };
-    int result = tome_search(tome_service_of(request)->searcher, asked->search,
-                             bh_request_arena(request), &found, reterr);
+    struct tome_search_request search = *asked->search;
+    const bool is_shared = asked->with_answer && feeds_answer(&search);
+    search.for_answer = is_shared;
+    search.include_details |= is_shared;
+    const int result = tome_search(tome_service_of(request)->searcher, &search,
+                                   bh_request_arena(request), &found, reterr);
     if (result != 0 && !(result == BH_EINVAL && asked->search->cursor.size == 0))
         return result;
     tome_view_search(json, asked->search, &found);
-    result = asked->with_answer ? write_reply(request, asked->search, json, reterr) : 0;
-    return result;
+    return asked->with_answer
+               ? write_reply(request, asked->search, is_shared ? &found : NULL, json, reterr)
+               : 0;
 }
 
 static int write_books(void *const argument, struct bh_json *const json,
