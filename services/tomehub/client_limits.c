@@ -45,7 +45,7 @@ int tome_client_limits_check(const struct tome_settings *const settings,
     struct bh_redis *redis = NULL;
     int result = parse(settings, &parsed, reterr);
     if (result == 0)
-        result = tome_open_redis(settings, &redis, reterr);
+        result = tome_open_redis(settings, NULL, &redis, reterr);
     bh_redis_destroy(redis);
     return result;
 }

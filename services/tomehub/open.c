@@ -112,13 +112,14 @@ int tome_open_gated(const struct tome_settings *const settings, const struct bh_
     return open_library(settings, gate, TOME_OPEN_CHECKED, NULL, ret_db, reterr);
 }
 
-int tome_open_redis(const struct tome_settings *const settings, struct bh_redis **const ret_redis,
+int tome_open_redis(const struct tome_settings *const settings,
+                    const struct bh_redis_gate *const gate, struct bh_redis **const ret_redis,
                     struct bh_error *const reterr)
 {
     *ret_redis = NULL;
     if (settings->redis_url[0] == '\0')
         return 0;
-    const struct bh_redis_options options = { .url = settings->redis_url };
+    const struct bh_redis_options options = { .url = settings->redis_url, .gate = gate };
     struct bh_error error;
     const int result = bh_redis_create(&options, ret_redis, &error);
     return result ? bh_error_set(reterr, result, "REDIS_URL: %s", error.message) : 0;

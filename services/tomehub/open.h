@@ -25,6 +25,7 @@ int tome_open_gated(const struct tome_settings *settings, const struct bh_db_gat
 int tome_open_database(const struct tome_settings *settings, struct bh_db **ret_db,
                        struct bh_error *reterr) BH_MUST_CHECK;
 
-/* The Redis that servers share; *ret_redis is NULL without REDIS_URL. Connects to nothing yet. */
-int tome_open_redis(const struct tome_settings *settings, struct bh_redis **ret_redis,
-                    struct bh_error *reterr) BH_MUST_CHECK;
+/* The Redis that servers share; *ret_redis is NULL without REDIS_URL. Connects to nothing yet.
+ * `gate`: NULL: none. */
+int tome_open_redis(const struct tome_settings *settings, const struct bh_redis_gate *gate,
+                    struct bh_redis **ret_redis, struct bh_error *reterr) BH_MUST_CHECK;

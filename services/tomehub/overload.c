@@ -27,6 +27,18 @@ int tome_overload_database_breakers(const struct tome_settings *const settings,
     return bh_database_breakers_create(&options, ret_breakers, reterr);
 }
 
+int tome_overload_redis_breaker(const struct tome_settings *const settings,
+                                struct bh_redis_breaker **const ret_breaker,
+                                struct bh_error *const reterr)
+{
+    *ret_breaker = NULL;
+    if (!settings->breakers_enabled || settings->redis_url[0] == '\0')
+        return 0;
+    struct bh_breaker_options options;
+    tome_overload_breaker_options(settings, &options);
+    return bh_redis_breaker_create(&options, ret_breaker, reterr);
+}
+
 int tome_overload_admission(const struct tome_settings *const settings,
                             struct bh_admission **const ret_admission,
                             struct bh_error *const reterr)

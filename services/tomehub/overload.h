@@ -4,6 +4,7 @@
 #include "bulkhead/overload/admission.h"
 #include "bulkhead/overload/breaker.h"
 #include "bulkhead/runtime/database_breakers.h"
+#include "bulkhead/runtime/redis_breaker.h"
 #include "settings.h"
 
 /* Without names: for every dependency's breaker. */
@@ -14,6 +15,11 @@ void tome_overload_breaker_options(const struct tome_settings *settings,
 int tome_overload_database_breakers(const struct tome_settings *settings,
                                     struct bh_database_breakers **ret_breakers,
                                     struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Redis', or none as above. */
+int tome_overload_redis_breaker(const struct tome_settings *settings,
+                                struct bh_redis_breaker **ret_breaker,
+                                struct bh_error *reterr) BH_MUST_CHECK;
 
 /* Admission to the classes of routes.c, or none (*ret_admission is NULL then) where
  * ADMISSION_ENABLED is off. */

@@ -133,6 +133,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     struct tome_service service = { .settings = settings };
     struct bh_router *router = NULL;
     struct bh_database_breakers *breakers = NULL;
+    struct bh_redis_breaker *redis_breaker = NULL;
     char data_dir[PATH_MAX];
     int result = tome_auth_check_settings(settings, reterr);
     if (result == 0)
@@ -149,7 +150,10 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     if (result == 0)
         result = tome_provider_create(settings, &service.provider, reterr);
     if (result == 0)
-        result = tome_open_redis(settings, &service.redis, reterr);
+        result = tome_overload_redis_breaker(settings, &redis_breaker, reterr);
+    if (result == 0)
+        result = tome_open_redis(settings, bh_redis_breaker_gate(redis_breaker), &service.redis,
+                                 reterr);
     if (result == 0)
         result = tome_cache_create(settings, service.db, breakers, service.redis, &service.cache,
                                    reterr);
@@ -186,6 +190,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_db_close(service.db);
     bh_database_breakers_destroy(breakers);
     bh_redis_destroy(service.redis);
+    bh_redis_breaker_destroy(redis_breaker);
     bh_tls_destroy(service.tls);
     return result;
 }

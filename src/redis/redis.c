@@ -52,6 +52,7 @@ int bh_redis_create(const struct bh_redis_options *const options, struct bh_redi
     redis->command_timeout_us = options->command_timeout_us ? options->command_timeout_us
                                                             : COMMAND_TIMEOUT_US;
     redis->pending_maximum = options->pending_maximum ? options->pending_maximum : PENDING_MAXIMUM;
+    redis->gate = options->gate;
     bh_redis_metrics_init(&redis->metrics);
     pthread_mutex_init(&redis->shared.mutex, NULL);
     bh_list_init(&redis->shared.list);
@@ -197,12 +198,21 @@ static int take_reply(const struct bh_redis *const redis, const struct bh_redis_
     return code;
 }
 
-int bh_redis_command(struct bh_redis *const redis, const struct bh_str *const arguments,
-                     const size_t count, const uint64_t until_us, redisReply **const ret_reply,
-                     struct bh_error *const reterr)
+/* What it says of the server; an error reply of the command's own is an answer. */
+static enum bh_redis_worked worked_of(const int result, const bool was_sent)
 {
-    bh_magic_check(redis, REDIS_MAGIC);
-    bh_assert(count > 0 && bh_fiber_current());
+    if (result == BH_ECANCELED || result == BH_ESHUTDOWN)
+        return BH_REDIS_UNTOLD;
+    if (!was_sent)
+        return result == BH_EUNAVAILABLE ? BH_REDIS_AWAY : BH_REDIS_UNTOLD;
+    return result == BH_ETIMEDOUT || result == BH_EUNAVAILABLE ? BH_REDIS_FAILED : BH_REDIS_WORKED;
+}
+
+static int run(struct bh_redis *const redis, const struct bh_str *const arguments,
+               const size_t count, const uint64_t begun_us, const uint64_t until_us,
+               bool *const ret_was_sent, redisReply **const ret_reply,
+               struct bh_error *const reterr)
+{
     struct shard *const shard = find_shard(redis);
     if (!shard)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a connection to Redis");
@@ -210,12 +220,12 @@ int bh_redis_command(struct bh_redis *const redis, const struct bh_str *const ar
         return bh_error_set(reterr, BH_ESHUTDOWN, "the loop is ending");
     struct bh_redis_connection *const connection = &shard->connection;
     struct bh_redis_call call = { .fiber = bh_fiber_current() };
-    const uint64_t begun_us = bh_time_now_us();
     const int refused = bh_redis_connection_send(connection, &call, arguments, count, reterr);
     if (refused) {
         count_outcome(redis, refused == BH_EUNAVAILABLE ? BH_REDIS_UNAVAILABLE : BH_REDIS_REFUSED);
         return refused;
     }
+    *ret_was_sent = true;
     while (!call.is_done) {
         const int broken_off = until_us == BH_NEVER_US ? bh_fiber_park()
                                                        : bh_fiber_park_until(until_us);
@@ -229,4 +239,28 @@ int bh_redis_command(struct bh_redis *const redis, const struct bh_str *const ar
     if (call.reply)
         bh_metrics_observe_us(redis->metrics.duration, bh_time_now_us() - begun_us);
     return take_reply(redis, &call, arguments[0], ret_reply, reterr);
+}
+
+int bh_redis_command(struct bh_redis *const redis, const struct bh_str *const arguments,
+                     const size_t count, const uint64_t until_us, redisReply **const ret_reply,
+                     struct bh_error *const reterr)
+{
+    bh_magic_check(redis, REDIS_MAGIC);
+    bh_assert(count > 0 && bh_fiber_current());
+    const struct bh_redis_gate *const gate = redis->gate;
+    const uint64_t begun_us = bh_time_now_us();
+    uint64_t permit = 0;
+    bool was_sent = false;
+    const int refused = gate ? gate->enter(gate->argument, begun_us, &permit, reterr) : 0;
+    if (refused) {
+        count_outcome(redis, BH_REDIS_REFUSED);
+        return refused;
+    }
+    const int result = run(redis, arguments, count, begun_us, until_us, &was_sent, ret_reply,
+                           reterr);
+    if (gate) {
+        const uint64_t now_us = bh_time_now_us();
+        gate->leave(gate->argument, permit, worked_of(result, was_sent), now_us - begun_us, now_us);
+    }
+    return result;
 }

@@ -132,6 +132,17 @@ static uint64_t pause_us(struct bh_redis_connection *const connection)
     return (z ^ (z >> 31)) % (most_us + 1);
 }
 
+/* In order, whatever the loops do at the same time. */
+static void tell_gate(struct bh_redis *const redis)
+{
+    const struct bh_redis_gate *const gate = redis->gate;
+    if (!gate)
+        return;
+    pthread_mutex_lock(&redis->shared.mutex);
+    gate->server(gate->argument, atomic_load(&redis->down) > 0);
+    pthread_mutex_unlock(&redis->shared.mutex);
+}
+
 static void lose(struct bh_redis_connection *const connection, const char *const why)
 {
     struct bh_redis *const redis = connection->redis;
@@ -151,6 +162,7 @@ static void lose(struct bh_redis_connection *const connection, const char *const
         if (atomic_fetch_add(&redis->down, 1) == 0)
             bh_log_warning("redis", "Redis at %s is down (%s): going on without it, trying again",
                            redis->address.name, why);
+        tell_gate(redis);
     }
     start_timer(connection, pause_us(connection));
     fail_pending(connection);
@@ -167,6 +179,7 @@ static void is_up(struct bh_redis_connection *const connection)
     bh_metrics_add(redis->metrics.down, -1);
     if (atomic_fetch_sub(&redis->down, 1) == 1)
         bh_log_info("redis", "Redis at %s is back", redis->address.name);
+    tell_gate(redis);
 }
 
 /* ---- What the link tells ---- */
@@ -338,6 +351,7 @@ void bh_redis_connection_close(struct bh_redis_connection *const connection,
     if (connection->failures > 0) {
         bh_metrics_add(connection->redis->metrics.down, -1);
         atomic_fetch_sub(&connection->redis->down, 1);
+        tell_gate(connection->redis);
     }
     connection->state = BH_REDIS_CLOSED;
     connection->closed = closed;

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "bulkhead/base/list.h"
+#include "bulkhead/redis/gate.h"
 #include "bulkhead/redis/redis.h"
 #include "redis/redis_metrics.h"
 #include "redis/redis_url.h"
@@ -16,6 +17,7 @@ struct bh_redis {
     uint64_t connect_timeout_us;
     uint64_t command_timeout_us;
     unsigned pending_maximum;
+    const struct bh_redis_gate *gate; /* NULL: none */
     struct bh_redis_metrics metrics;
     atomic_uint down; /* connections that are: the first and the last are logged */
     struct {

@@ -8,7 +8,7 @@ enum bh_redis_outcome {
     BH_REDIS_ERROR_REPLY,
     BH_REDIS_TIMED_OUT,
     BH_REDIS_UNAVAILABLE,
-    BH_REDIS_REFUSED, /* by our own limits, or the caller left */
+    BH_REDIS_REFUSED, /* by our own limits or the gate, or the caller left */
     BH_REDIS_OUTCOMES
 };
 

@@ -3,6 +3,7 @@ forgets the script or is not Redis."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,11 @@ def start_limited(start_tomehub: Callable[..., Server]) -> Callable[..., Server]
         )
 
     return start
+
+
+def breaker(server: Server) -> float:
+    """0 closed, 1 half-open, 2 open."""
+    return metric(server, 'breaker_state{dependency="redis",class="command"}')
 
 
 def searches(server: Server, count: int) -> list[int]:
@@ -97,11 +103,13 @@ def test_the_local_limit_serves_when_redis_is_killed(
     assert searches(servers[0], 20).count(200) == 14
     assert searches(servers[1], 25).count(200) == 20
     for server in servers:
+        assert breaker(server) == 2
         assert metric(server, "rate_limit_fallbacks_total") >= 20
         assert server.log().count(DOWN_LINE) == 1
     redis.start()
     wait_until(lambda: is_shared(servers[0]) and is_shared(servers[1]), 20)
     assert all(server.log().count(BACK_LINE) == 1 for server in servers)
+    wait_until(lambda: breaker(servers[0]) == breaker(servers[1]) == 0, 20)
     # Redis has forgotten; from here on both count to one limit again.
     redis.command("FLUSHALL")
     both = searches(servers[0], 12) + searches(servers[1], 12)
@@ -122,9 +130,43 @@ def test_a_redis_that_stands_still_holds_nobody_up(
     assert time.monotonic() - begun < 10
     assert metric(server, 'rate_limit_store_errors_total{reason="timeout"}') >= 1
     assert DOWN_LINE in server.log()
+    wait_until(lambda: searches(server, 1) == [200] and breaker(server) == 2, 20)
     redis.resume()
     wait_until(lambda: is_shared(server), 20)
+    wait_until(lambda: breaker(server) == 0, 20)
     assert BACK_LINE in server.log()
+
+
+def test_a_redis_that_is_slow_is_left_alone(
+    redis: Redis, start_limited: Callable[..., Server]
+) -> None:
+    """It answers, too late for everybody, and is never silent for long enough to be given up."""
+    server = start_limited(
+        redis.url,
+        wait="5ms",
+        RATE_LIMIT_SEARCH=100_000,
+        RATE_LIMIT_GLOBAL=100_000,
+        BREAKER_WINDOW=10,
+        BREAKER_OPEN="1s",
+        BREAKER_PROBES=1,
+    )
+    with JsonClient(server.port) as client:
+        words = itertools.count()
+
+        def ask() -> bool:
+            assert client.get("/api/search", q=f"word{next(words)}").status == 200
+            return True
+
+        def is_open() -> bool:
+            redis.command("CLIENT", "PAUSE", "100")
+            ask()
+            return breaker(server) == 2
+
+        wait_until(lambda: ask() and breaker(server) == 0, 20)
+        wait_until(is_open, 20)
+        assert "redis, command: of the last" in server.log()
+        wait_until(lambda: ask() and breaker(server) == 0, 30)
+        assert "redis, command: works again" in server.log()
 
 
 @pytest.mark.parametrize("reply", ["set", "nobody"])

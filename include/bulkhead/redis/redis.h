@@ -21,11 +21,14 @@
 struct bh_redis;              /* opaque: what all loops share */
 struct bh_redis_subscription; /* opaque */
 
+struct bh_redis_gate; /* bulkhead/redis/gate.h */
+
 struct bh_redis_options {
     const char *url; /* redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], percent-coded */
-    uint64_t connect_timeout_us; /* name, TCP, greeting; 0: 1 s */
-    uint64_t command_timeout_us; /* silence that means the connection is lost; 0: 500 ms */
-    unsigned pending_maximum;    /* commands under way a loop; 0: 4,096 */
+    uint64_t connect_timeout_us;      /* name, TCP, greeting; 0: 1 s */
+    uint64_t command_timeout_us;      /* silence that means the connection is lost; 0: 500 ms */
+    unsigned pending_maximum;         /* commands under way a loop; 0: 4,096 */
+    const struct bh_redis_gate *gate; /* NULL: none; lives as long as the client */
 };
 
 /* Reads the URL; connects to nothing. The options' strings are copied. BH_EINVAL (message without
