@@ -13,6 +13,7 @@ import pytest
 from support.epub import EpubWriter, paragraphs
 from support.http import JsonClient, RawHttp
 from support.ingest import finished, text_of, uploads, wait_until
+from support.process import busy
 from support.server import Server
 
 
@@ -74,7 +75,7 @@ def test_zip_bomb(
     while client.get(f"/api/ingest/{job['job_id']}").json["status"] in ("queued", "running"):
         peak = max(peak, tomehub.rss_bytes())
         assert client.get("/api/health/live").status == 200
-        assert time.monotonic() - begun < 150
+        assert time.monotonic() - begun < 150 * busy()
     ended = finished(client, job["job_id"])
     assert ended["status"] == "failed" and ended["error"], ended
     if sanitizer == "none":
@@ -137,7 +138,7 @@ def test_extractor_that_takes_too_long(
         begun = time.monotonic()
         answer = client.upload("/api/ingest?wait=true", "slow.epub", path.read_bytes())
         assert answer.status == 422, answer.text
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 20 * busy()
         client.ingest_text("T", "The next one is served.")
 
 

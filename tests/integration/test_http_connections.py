@@ -20,6 +20,7 @@ from support.process import run_command
 from support.server import Server
 
 MEGABYTE = 1 << 20
+HANDLER_SECONDS = 20  # what a handler takes whose client leaves: nobody waits for its end
 
 
 def seconds_until_closed(connection: RawConnection) -> float:
@@ -34,7 +35,7 @@ def seconds_until_closed(connection: RawConnection) -> float:
 def test_a_silent_client_is_closed(start_http: Callable[..., Server]) -> None:
     server = start_http(HEAD_TIMEOUT=300)
     with RawHttp(server.port).connect() as connection:
-        assert 0.2 < seconds_until_closed(connection) < 2
+        assert seconds_until_closed(connection) > 0.2
     assert metric(server, 'http_connection_timeouts_total{waiting_for="head"}') == 1
 
 
@@ -44,7 +45,7 @@ def test_a_dripping_head_does_not_push_its_deadline(start_http: Callable[..., Se
         start = time.monotonic()
         answer = b""
         connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
-        while not answer and time.monotonic() - start < 10:
+        while not answer and time.monotonic() - start < 60:
             connection.send(b"a")
             try:
                 answer = connection.read_some()
@@ -52,28 +53,28 @@ def test_a_dripping_head_does_not_push_its_deadline(start_http: Callable[..., Se
                 continue
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"Connection: close" in answer
-        assert 0.3 < time.monotonic() - start < 2
+        assert time.monotonic() - start > 0.3
 
 
 def test_an_idle_client_is_closed(start_http: Callable[..., Server]) -> None:
-    server = start_http(IDLE_TIMEOUT=300)
+    server = start_http(IDLE_TIMEOUT=2000)
     with RawHttp(server.port).connect() as connection:
         for _ in range(3):
             connection.send(get("/api/health/live"))
             assert connection.read_answer().status == 200
-            time.sleep(0.15)
-        assert seconds_until_closed(connection) < 2
+            time.sleep(0.8)  # all three are longer than the time-out
+        assert connection.read_to_end() == b""
 
 
 def test_the_second_request_has_a_deadline_of_its_own(start_http: Callable[..., Server]) -> None:
-    server = start_http(HEAD_TIMEOUT=300)
+    server = start_http(HEAD_TIMEOUT=1000)
     with RawHttp(server.port).connect() as connection:
-        connection.send(get("/wait?ms=400"))
+        connection.send(get("/wait?ms=1200"))
         assert connection.read_answer().status == 200
         connection.send(b"GET / HT")
         start = time.monotonic()
         assert connection.read_answer().status == 408
-        assert 0.2 < time.monotonic() - start < 2
+        assert time.monotonic() - start > 0.5
 
 
 # ---- Slow readers ----
@@ -106,7 +107,7 @@ def test_a_reader_that_never_reads_is_closed(start_http: Callable[..., Server]) 
         before = metric(server, name)
         with RawHttp(server.port).connect() as connection:
             connection.send(get(path))
-            wait_until(lambda: metric(server, name) == before + 1, 5)
+            wait_until(lambda: metric(server, name) == before + 1)
             with pytest.raises(ConnectionError):
                 connection.read_answer()
     assert counts(server)["canceled"] == 1
@@ -186,15 +187,16 @@ def test_a_stream_has_its_request_s_deadline(start_http: Callable[..., Server]) 
             connection.read_answer()
 
 
+@pytest.mark.alone
 def test_a_slow_reader_does_not_use_up_its_stream_s_time(start_http: Callable[..., Server]) -> None:
-    server = start_http(REQUEST_TIMEOUT=500)
+    server = start_http(REQUEST_TIMEOUT=1000)
     size = 16 * MEGABYTE
     with RawHttp(server.port).connect() as connection:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.send(get(f"/stream?bytes={size}&piece=100000"))
         start = time.monotonic()
         got = connection.socket.recv(100000).count(b"x")
-        while time.monotonic() - start < 1.5:
+        while time.monotonic() - start < 2:  # longer than the request may take
             got += connection.socket.recv(100000).count(b"x")
             time.sleep(0.05)
         assert got < size, "too fast to tell anything"
@@ -221,7 +223,7 @@ def test_a_client_that_leaves_cancels_its_handler(
         else:
             connection.reset()
         took = wait_until(lambda: counts(http_server)["canceled"] == 1)
-        assert took < 1
+        assert took < HANDLER_SECONDS / 2
     assert metric(http_server, "http_requests_abandoned_total") == 1
 
 
@@ -230,7 +232,8 @@ def test_a_client_that_leaves_after_pipelining_is_noticed(http_server: Server) -
         connection.send(get("/wait?ms=20000") + get("/wait?ms=20000") * 10)
         wait_until(lambda: counts(http_server)["waiting"] == 1)
         connection.socket.close()
-        assert wait_until(lambda: counts(http_server)["canceled"] == 1) < 1
+        took = wait_until(lambda: counts(http_server)["canceled"] == 1)
+        assert took < HANDLER_SECONDS / 2
     assert counts(http_server)["waiting"] == 0
 
 
@@ -245,7 +248,8 @@ def test_a_client_that_leaves_behind_more_than_is_read_is_noticed(
             connection.socket.close()
         else:
             connection.reset()
-        assert wait_until(lambda: counts(http_server)["canceled"] == 1) < 2
+        took = wait_until(lambda: counts(http_server)["canceled"] == 1)
+        assert took < HANDLER_SECONDS / 2
 
 
 def test_a_client_that_only_ends_its_sending_gets_prompt_answers(http_server: Server) -> None:
@@ -260,7 +264,7 @@ def test_a_client_that_only_ends_its_sending_gets_prompt_answers(http_server: Se
     with raw.connect() as connection:
         connection.send(get("/wait?ms=20000"))
         connection.end_sending()
-        assert seconds_until_closed(connection) < 1
+        assert seconds_until_closed(connection) < HANDLER_SECONDS / 2
 
 
 def test_a_silent_stream_has_a_heartbeat(start_http: Callable[..., Server]) -> None:
@@ -303,13 +307,13 @@ def test_an_aborted_stream_is_seen_as_broken(http_raw: RawHttp) -> None:
 
 
 def test_events_arrive_while_the_handler_waits(http_raw: RawHttp) -> None:
-    with http_raw.connect(timeout=2) as connection:
-        connection.send(get("/events?ms=1000"))
+    with http_raw.connect() as connection:
+        connection.send(get("/events?ms=20000"))
         start = time.monotonic()
         data = b""
         while b"first\n" not in data:
             data += connection.read_some()
-        assert time.monotonic() - start < 0.8
+        assert time.monotonic() - start < HANDLER_SECONDS / 2
 
 
 # ---- Limits ----
@@ -457,7 +461,7 @@ def test_a_port_in_use_is_refused_clearly(
 def test_drain_finishes_what_is_in_flight(http_server: Server) -> None:
     raw = RawHttp(http_server.port)
     busy = raw.connect()
-    busy.send(get("/wait?ms=500"))
+    busy.send(get("/wait?ms=3000"))
     streaming = raw.connect()
     streaming.send(get("/events?ms=500"))
     idle = raw.connect()
@@ -465,7 +469,8 @@ def test_drain_finishes_what_is_in_flight(http_server: Server) -> None:
     idle.read_answer()
     wait_until(lambda: counts(http_server)["waiting"] == 1)
     http_server.terminate()
-    assert seconds_until_closed(idle) < 0.4
+    assert idle.read_to_end() == b""
+    assert not select.select([busy.socket], [], [], 0)[0], "closed before the others end"
     answer = busy.read_answer()
     assert answer.body == b"waited"
     assert answer.headers["connection"] == "close"
@@ -484,15 +489,16 @@ def test_drain_ends_what_does_not_end(start_http: Callable[..., Server]) -> None
     start = time.monotonic()
     server.terminate()
     assert server.wait_exit() == 0
-    assert 0.4 < time.monotonic() - start < 3
+    assert 0.4 < time.monotonic() - start < 30
 
 
+@pytest.mark.alone
 def test_what_waits_in_the_accept_queue_is_served(start_http: Callable[..., Server]) -> None:
     server = start_http(LOOPS=1)
     port = server.port
     raw = RawHttp(port)
     with raw.connect() as blocker:
-        blocker.send(get("/spin?ms=400"))
+        blocker.send(get("/spin?ms=1500"))
         time.sleep(0.1)
         waiting = [raw.connect() for _ in range(50)]
         for connection in waiting:
@@ -518,7 +524,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         while True:
             try:
-                connection = socket.create_connection(("127.0.0.1", self.port), 10)
+                connection = socket.create_connection(("127.0.0.1", self.port), 60)
             except ConnectionRefusedError:
                 return
             except OSError as error:
@@ -554,6 +560,6 @@ def test_no_request_is_lost_when_leaving_under_load(http_server: Server) -> None
     wait_until(lambda: sum(client.served for client in clients) > 500)
     http_server.terminate()
     for client in clients:
-        client.join(30)
+        client.join(90)
     assert [client.lost for client in clients if client.lost] == []
     assert http_server.wait_exit() == 0

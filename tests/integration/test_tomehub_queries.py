@@ -19,6 +19,7 @@ import pytest
 
 from support.database import Database
 from support.http import JsonClient
+from support.ingest import wait_until
 from support.ports import free_port
 from support.process import CommandResult, environment
 from support.server import Server
@@ -65,7 +66,7 @@ def test_figures(client: JsonClient, search_name: str) -> None:
     search = after[search_name]
     assert search["executions"] - before.get(search_name, {}).get("executions", 0) == 5
     assert search["rows"] >= 5 and search["errors"] == 0
-    assert 0 < search["mean_seconds"] <= search["maximum_seconds"] < 5
+    assert 0 < search["mean_seconds"] <= search["maximum_seconds"] < 60
     assert 0 < search["p95_seconds"] <= search["maximum_seconds"]
     assert search["total_seconds"] >= 5 * 0.000001
     book = after["book_by_id"]
@@ -189,7 +190,7 @@ def test_profile(busy: Server, command: Callable[..., CommandResult], search_tex
     shown = [row.split(maxsplit=3) for row in rows if re.match(r" *\d+  ", row)]
     assert 1 <= len(shown) <= 3
     search = next(row for row in shown if row[3].startswith(search_text))
-    assert int(search[0]) > 10
+    assert int(search[0]) > 0
     assert float(search[1]) == pytest.approx(int(search[0]) * float(search[2]), rel=0.1, abs=0.001)
     assert re.search(
         r"\d+ statements?, \d+ executions?, [0-9.]+ s in the database .95% of them within", rows[-1]
@@ -202,11 +203,11 @@ def test_profile_as_json(
     result = command("profile", "-d", 1, "--json", PORT=busy.port)
     assert result.status == 0, result.stderr
     profile = json.loads(result.stdout)
-    assert 0.9 < profile["duration_seconds"] < 5
+    assert 0.9 < profile["duration_seconds"] < 60
     search = next(query for query in profile["queries"] if query["name"] == search_name)
-    assert search["executions"] > 10 and search["rows"] >= search["executions"]
+    assert search["executions"] > 0 and search["rows"] >= search["executions"]
     assert 0 < search["p95_seconds"] <= profile["total_seconds"]
-    assert 0 < profile["p95_seconds"] < 5
+    assert 0 < profile["p95_seconds"] < 60
 
 
 def test_profile_is_of_its_window(
@@ -233,7 +234,7 @@ def start_profile(binary: Path, directory: Path, port: int) -> subprocess.Popen[
 
 def wait_for_signal_handler(pid: int) -> None:
     """Until the process catches SIGINT: then it watches."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         status = Path(f"/proc/{pid}/status").read_text()
         caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)  # type: ignore[index]
@@ -244,13 +245,18 @@ def wait_for_signal_handler(pid: int) -> None:
 
 
 def test_profile_ends_at_ctrl_c(
-    busy: Server, tomehub_binary: Path, library_dir: Path, search_text: str
+    busy: Server, tomehub_binary: Path, library_dir: Path, search_name: str, search_text: str
 ) -> None:
+    def searches() -> int:
+        with JsonClient(busy.port) as client:
+            return int(queries(client)[search_name]["executions"])
+
     with start_profile(tomehub_binary, library_dir, busy.port) as process:
         wait_for_signal_handler(process.pid)
-        time.sleep(0.3)
+        before = searches()
+        wait_until(lambda: searches() > before + 3)
         os.kill(process.pid, signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 0, stderr
     assert re.search(rf"^ *\d+ .*  {re.escape(search_text)}", stdout, re.M), stdout
 
@@ -262,7 +268,7 @@ def test_profile_of_a_server_that_goes(
         wait_for_signal_handler(process.pid)
         tomehub.terminate()
         tomehub.wait_exit()
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 1
     assert "no server answers" in stderr and "the figures end there" in stderr
     assert stdout.startswith("  Exec  Total(s)")

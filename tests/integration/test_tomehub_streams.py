@@ -13,7 +13,7 @@ from support.http import JsonClient
 from support.server import Server
 
 EXPORT = b"GET /api/export HTTP/1.1\r\nHost: t\r\n\r\n"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 90.0
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def headers_of(pairs: list[tuple[str, str]]) -> dict[str, str]:
 class JsonClient:
     """A keep-alive client of a server on 127.0.0.1."""
 
-    def __init__(self, port: int, timeout: float = 30) -> None:
+    def __init__(self, port: int, timeout: float = 60) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def __enter__(self) -> JsonClient:
@@ -112,7 +112,7 @@ def multipart(name: str, content: bytes, fields: Mapping[str, str]) -> tuple[byt
 class RawConnection:
     """One TCP connection to 127.0.0.1."""
 
-    def __init__(self, port: int, timeout: float = 10) -> None:
+    def __init__(self, port: int, timeout: float = 60) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
@@ -202,17 +202,17 @@ class RawHttp:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def connect(self, timeout: float = 10) -> RawConnection:
+    def connect(self, timeout: float = 60) -> RawConnection:
         return RawConnection(self.port, timeout)
 
-    def exchange(self, *pieces: bytes, timeout: float = 10) -> bytes:
+    def exchange(self, *pieces: bytes, timeout: float = 60) -> bytes:
         """Sends the pieces, each in a segment of its own, then reads until the server closes."""
         with self.connect(timeout) as connection:
             for piece in pieces:
                 connection.send(piece)
             return connection.read_to_end()
 
-    def answer(self, *pieces: bytes, timeout: float = 10) -> Answer:
+    def answer(self, *pieces: bytes, timeout: float = 60) -> Answer:
         """Sends the pieces and reads one response."""
         with self.connect(timeout) as connection:
             for piece in pieces:

@@ -54,7 +54,7 @@ def has_plain_memory(server: Server) -> bool:
     return not {"asan", "tsan"} & set(server.options.binary.parts)
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 10) -> float:
+def wait_until(is_true: Callable[[], bool], seconds: float = 60) -> float:
     """Waits for a condition; returns how long that took."""
     start = time.monotonic()
     while not is_true():

@@ -19,7 +19,7 @@ def text_of(name: str, paragraphs: int) -> str:
     )
 
 
-def finished(client: JsonClient, job_id: int, seconds: float = 60) -> dict[str, Any]:
+def finished(client: JsonClient, job_id: int, seconds: float = 120) -> dict[str, Any]:
     """The job once it has ended; asks every few milliseconds, as a page would."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -36,7 +36,7 @@ def uploads(library_dir: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.exists() else []
 
 
-def wait_until(condition: Any, seconds: float = 20) -> None:
+def wait_until(condition: Any, seconds: float = 60) -> None:
     """Returns once `condition()` holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a
 from support.ports import free_port  # noqa: E402
 
 Command = list[str | Path]
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 SETTINGS = """
 listen_addresses = '127.0.0.1'
 fsync = off
@@ -124,7 +124,7 @@ class Postgres:
         """Runs it in psql; returns the rows, a line each, columns parted by |."""
         command: Command = [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement]
         result = subprocess.run(
-            [*command, self.url(database)], capture_output=True, text=True, timeout=60
+            [*command, self.url(database)], capture_output=True, text=True, timeout=120
         )
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()

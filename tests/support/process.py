@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def busy() -> float:
-    """What a time limit is multiplied by: how many want each of the machine's cores, 1 at least."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """What a time limit is multiplied by: how many want each of the machine's cores, 1 at least.
+    The load average lags behind; that other workers run tests is known at once."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1), 2.0 * (workers - 1))
 
 
 def environment(settings: dict[str, str], home: Path) -> dict[str, str]:
@@ -68,7 +70,7 @@ def run_command(
     directory: Path,
     arguments: tuple[object, ...],
     settings: dict[str, str],
-    timeout: float = 120,
+    timeout: float = 240,
     stdin: bytes = b"",
 ) -> CommandResult:
     """Runs `binary` in `directory` until it ends; a sanitizer report fails the test."""

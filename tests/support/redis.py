@@ -10,7 +10,7 @@ import time
 
 from support.ports import free_port
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 class Redis:
@@ -49,7 +49,7 @@ class Redis:
     def command(self, *words: str) -> str:
         """Sends one command; returns its reply as it comes."""
         text = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-        with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 60) as connection:
             connection.sendall(text.encode() + b"*1\r\n$4\r\nQUIT\r\n")
             reply = b""
             while more := connection.recv(65536):

@@ -15,8 +15,8 @@ from pathlib import Path
 from support.ports import free_port
 from support.process import environment, processes_of_session, sanitizer_report
 
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 90.0
+STOP_SECONDS = 90.0
 POLL_SECONDS = 0.005
 
 
@@ -94,11 +94,11 @@ class Server:
         raise AssertionError(f"not ready within {seconds} s:\n{self.log()}")
 
     def _answers_ready(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         if self.options.tls_ca:
             context = ssl.create_default_context(cafile=self.options.tls_ca)
             connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.port, timeout=5, context=context
+                "127.0.0.1", self.port, timeout=30, context=context
             )
         try:
             connection.request("GET", self.options.ready_path)

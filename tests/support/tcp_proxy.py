@@ -76,7 +76,7 @@ class TcpProxy:
 
     def _forward(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+            server = socket.create_connection(("127.0.0.1", self.target_port), timeout=30)
         except OSError:
             client.close()
             return
