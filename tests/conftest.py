@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,33 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     while workers must agree on the names. Nor does long text. Pytest adds numbers."""
     is_long = isinstance(val, str) and len(val) > LONGEST_NAME
     return argname if isinstance(val, bytes) or is_long else None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parameters",
+        type=int,
+        metavar="N",
+        help="of each test, on each database, only the first N sets of parameters",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    limit = config.getoption("--parameters")
+    if limit is None:
+        return
+    seen: Counter[tuple[object, ...]] = Counter()
+
+    def is_repetition(item: pytest.Item) -> bool:
+        if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+            return False
+        key = (item.path, item.originalname, item.callspec.params.get("database"))
+        seen[key] += 1
+        return seen[key] > int(limit)
+
+    left_out = [item for item in items if is_repetition(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(scope="session")

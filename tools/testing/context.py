@@ -45,6 +45,7 @@ class Context:
     root: Path
     fuzz_seconds: int
     jobs: int = os.cpu_count() or 2
+    niceness: int = 0  # of the programs it runs
 
     @property
     def logs(self) -> Path:
@@ -66,7 +67,7 @@ class Context:
         environment = clean_environment() | (extra_environment or {})
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command,
+                ["nice", f"-n{self.niceness}", *command] if self.niceness else command,
                 cwd=cwd or self.root,
                 env=environment,
                 stdin=subprocess.DEVNULL,

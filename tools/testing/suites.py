@@ -16,31 +16,29 @@ SLOWEST_SHOWN = 15
 
 
 def pytest(
-    context: Context, path: str, variant: str = "release", workers: int = 1, marks: str = ""
+    context: Context, path: str, variant: str = "release", workers: int = 1, *options: str
 ) -> Result:
-    """Runs the tests under a folder, those that `marks` chooses, against the programs of a variant:
-    first, one after the other, those marked `alone`, then the others, `workers` at a time."""
+    """Runs the tests under a folder against the programs of a variant: first, one after the other,
+    those marked `alone`, then the others, `workers` at a time."""
     if workers == 1:
-        return run(context, path, variant, marks)[1]
-    among = f" and ({marks})" if marks else ""
-    status, result = run(context, path, variant, f"alone{among}")
+        return run(context, path, variant, *options)[1]
+    status, result = run(context, path, variant, "-m", "alone", *options)
     if status != INTERRUPTED:  # a file that cannot be read is told of once
-        result.merge(run(context, path, variant, f"not alone{among}", f"-n{workers}")[1])
+        result.merge(run(context, path, variant, "-m", "not alone", f"-n{workers}", *options)[1])
     return result
 
 
-def run(context: Context, path: str, variant: str, marks: str, *options: str) -> tuple[int, Result]:
+def run(context: Context, path: str, variant: str, *options: str) -> tuple[int, Result]:
     """One run of pytest: its exit status and counts."""
-    name = f"{path.replace('/', '-')}-{variant}{'-alone' if marks.startswith('alone') else ''}"
+    name = f"{path.replace('/', '-')}-{variant}{'-alone' if 'alone' in options else ''}"
     log = context.logs / f"{name}.log"
     report = context.logs / f"{name}.xml"
     report.unlink(missing_ok=True)
     python = [*fixed_addresses(variant), PYTHON]
     command = [*python, "-m", "pytest", path, "-q", "--tb=short", f"--junitxml={report}"]
-    command += [f"--durations={SLOWEST_SHOWN}", "-m", marks, *options]
-    status = context.run(
-        command, log, {"BH_BUILD": str(folder(context, variant))}, timeout_s=SUITE_TIMEOUT_S
-    )
+    command += [f"--durations={SLOWEST_SHOWN}", *options]
+    environment = {"BH_BUILD": str(folder(context, variant))}
+    status = context.run(command, log, environment, timeout_s=SUITE_TIMEOUT_S)
     return status, Result() if status == NO_TESTS_COLLECTED else read(name, status, log, report)
 
 
