@@ -4,7 +4,7 @@ A user's request is a search with details, the concepts beside it, and the page 
 five statements on the database, each of which takes 200 to 300 ms there (slow_database.py) and
 holds a connection meanwhile; three requests over HTTP, one after another, timed as one. One in
 fifty asks for a streamed answer in place of the search. What is asked is drawn by Zipf's law
-(exponent 1) from 200 searches. Between requests a user thinks for five seconds on average: with it
+(exponent 1) from 200 searches. Between requests a user thinks for six seconds on average: with it
 the old pool loses at 100 users what it used to lose. Each has an address of their own, and the
 default rate limits.
 
@@ -33,9 +33,10 @@ from support.http import JsonClient
 from users import PEOPLE, Crowd, Deed, Outcome, come, zipf
 
 SECONDS = 12
+BEFORE_SECONDS = 10  # in which all come
 ROUNDS = 1
 KINDS = 200
-THINK_MS = 5000
+THINK_MS = 6000
 STREAMS = 0.02  # of all requests
 WARM_SECONDS, WARM_USERS, WARM_THINK_MS = 12, 60, 100
 SEED = 5
@@ -167,6 +168,7 @@ def measured(
     stage: str,
     users: list[int],
     is_warm: bool = True,
+    name: str = "",
 ) -> list[Cell]:
     """A server of the stage, and these crowds, one after another."""
     chosen = settings(stage) | {"DATABASE_URL": database.slow_url}
@@ -175,7 +177,11 @@ def measured(
         if is_warm and chosen["CACHE_ENABLED"] == "on":
             seconds = min(WARM_SECONDS, bench.seconds)
             come(bench, server, deeds, Crowd(WARM_USERS, 100, 0, seconds, WARM_THINK_MS))
-        cells = [cell(bench, database, server, deeds, stage, count) for count in users]
+        cells = []
+        for count in users:
+            found = replace(cell(bench, database, server, deeds, stage, count), name=name)
+            bench.say(" ".join(f"{text:>9}" for text in line(found)[:-2]))
+            cells.append(found)
         server.finish()
         return cells
     finally:
@@ -203,16 +209,16 @@ class Watch:
 def cell(
     bench: Bench, database: SlowDatabase, server: Server, deeds: list[Deed], stage: str, users: int
 ) -> Cell:
-    """All are there after half of the time before the counting, and have thought once after it."""
+    """All are there after half of the time before the counting."""
     think_ms = THINK_MS * min(SECONDS, bench.seconds) // SECONDS  # less in a run that is short
-    warm = min(2 * THINK_MS // 1000, bench.seconds)
+    warm = min(BEFORE_SECONDS, bench.seconds)
     crowd = Crowd(users, max(1, 2 * users / warm), warm, bench.seconds, think_ms)
     watch = Watch(database, server, warm)
     outcome = come(bench, server, deeds, crowd, watch.tick)
     megabytes = server.rss_bytes() / 1e6
     statements = database.statements()
     done = max(outcome.done, 1)
-    found = Cell(
+    return Cell(
         stage,
         users,
         outcome,
@@ -222,20 +228,17 @@ def cell(
         (statements.state - watch.statements.state) / done,
         os.getloadavg()[0],
     )
-    bench.say(" ".join(f"{text:>9}" for text in line(found)[:-2]))
-    return found
 
 
 def special(bench: Bench, database: SlowDatabase, deeds: list[Deed]) -> list[Cell]:
     """All there is, in hard times."""
     users = [SPECIAL_USERS]
-    (cold,) = measured(bench, database, deeds, "D", users, is_warm=False)
+    cells = measured(bench, database, deeds, "D", users, False, "D, nothing kept yet")
     database.slow_down(STATE)
     try:
-        (slow,) = measured(bench, database, deeds, "D", users)
+        return cells + measured(bench, database, deeds, "D", users, name="D, state slow too")
     finally:
         database.speed_up(STATE)
-    return [replace(cold, name="D, nothing kept yet"), replace(slow, name="D, state slow too")]
 
 
 def ab(bench: Bench, database: SlowDatabase) -> int:
