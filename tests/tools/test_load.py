@@ -118,7 +118,7 @@ def test_each_stage_switches_off_less() -> None:
 
 def short_run(folder: Path, *arguments: str) -> str:
     command = [str(ROOT / "bench" / "run"), *arguments, "--no-save", "--work", str(folder)]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=600)
     missed = "MISSED" in process.stdout
     assert process.returncode == int(missed), process.stdout + process.stderr
     return str(process.stdout)
