@@ -7,8 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from support.http import JsonClient
 from support.http_layer import metric, wait_until
+from support.process import busy
 from support.server import Server
 from support.slow_clients import slow_crowd
 
@@ -55,6 +58,7 @@ class Honest:
         return sorted(self.seconds)[len(self.seconds) * 95 // 100]
 
 
+@pytest.mark.alone
 def test_five_thousand_slow_clients(start_tomehub: Callable[..., Server]) -> None:
     """They send heads and bodies byte by byte, read a few bytes a second or nothing; each that is
     thrown out comes again. The honest ones are answered, memory has its bound and comes back."""
@@ -65,15 +69,15 @@ def test_five_thousand_slow_clients(start_tomehub: Callable[..., Server]) -> Non
     quiet = Honest(server.port, users=4, requests=100).p95()
     before = server.rss_bytes()
     with slow_crowd(server.port, large, **CROWD):
-        wait_until(lambda: metric(server, "http_connections_open") > count * 0.9, 60)
-        wait_until(lambda: metric(server, "http_unsent_dropped_total") > 0, 60)
+        wait_until(lambda: metric(server, "http_connections_open") > count * 0.9)
+        wait_until(lambda: metric(server, "http_unsent_dropped_total") > 0)
         crowded = Honest(server.port, users=4, requests=100).p95()
         assert metric(server, "http_connections_open") > count * 0.9
         assert metric(server, "http_unsent_bytes") < (UNSENT_MIB + 2) * MIB
         assert server.rss_bytes() - before < UNSENT_MIB * MIB * 5 / 4 + count * EACH_KIB * 1024
     print(f"p95 of the honest: {quiet * 1e3:.1f} ms, among slow ones {crowded * 1e3:.1f} ms")
-    assert crowded < max(10 * quiet, 1.0)
-    wait_until(lambda: metric(server, "http_connections_open") == 1, 30)
-    wait_until(lambda: server.rss_bytes() < before + RETURNED_MIB * MIB, 30)
+    assert crowded < max(10 * quiet, busy())
+    wait_until(lambda: metric(server, "http_connections_open") == 1)
+    wait_until(lambda: server.rss_bytes() < before + RETURNED_MIB * MIB)
     sizes = (size / MIB for size in (before, server.peak_bytes(), server.rss_bytes()))
     print("resident before, at most and afterwards: {:.0f}, {:.0f}, {:.0f} MiB".format(*sizes))

@@ -90,11 +90,11 @@ def test_what_can_be_done_without_goes_first(
             with postgres.locked("books"):
                 crowd = ask(server.port, asked, limit)
                 in_hand = f'admission_in_hand{{class="{of_class}"}}'
-                wait_until(lambda: metric(server, in_hand) == limit, 20)
+                wait_until(lambda: metric(server, in_hand) == limit)
                 spared = ask(server.port, optional, queue)
-                wait_until(lambda: metric(server, waiting) == queue, 20)
+                wait_until(lambda: metric(server, waiting) == queue)
                 crowd += ask(server.port, asked, queue)
-                wait_until(lambda: len(select.select(spared, [], [], 1)[0]) == queue, 20)
+                wait_until(lambda: len(select.select(spared, [], [], 1)[0]) == queue)
                 refused = [answer(one) for one in spared]
             assert all(one.startswith(b"HTTP/1.1 503") for one in refused)
             assert all(re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", one) for one in refused)
