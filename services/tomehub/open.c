@@ -119,7 +119,9 @@ int tome_open_redis(const struct tome_settings *const settings,
     *ret_redis = NULL;
     if (settings->redis_url[0] == '\0')
         return 0;
-    const struct bh_redis_options options = { .url = settings->redis_url, .gate = gate };
+    const struct bh_redis_options options = { .url = settings->redis_url,
+                                              .ca_file = settings->redis_ca_file,
+                                              .gate = gate };
     struct bh_error error;
     const int result = bh_redis_create(&options, ret_redis, &error);
     return result ? bh_error_set(reterr, result, "REDIS_URL: %s", error.message) : 0;

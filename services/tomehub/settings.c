@@ -524,8 +524,13 @@ const struct bh_setting tome_settings_table[] = {
       .type = BH_SETTING_URL,
       .default_value = "",
       .help = "Redis or Valkey that several servers share limits and answers by: "
-              "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].",
+              "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], under TLS rediss://….",
       FIELD(redis_url) },
+    { .name = "REDIS_CA_FILE",
+      .type = BH_SETTING_TEXT,
+      .default_value = "",
+      .help = "Certificates (PEM) to trust for a rediss:// server, in place of the system's.",
+      FIELD(redis_ca_file) },
 
     { .name = "MAX_CONCURRENT_STREAMS",
       .type = BH_SETTING_INT,

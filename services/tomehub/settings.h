@@ -75,6 +75,7 @@ struct tome_settings {
     uint64_t rate_limit_redis_wait_us;
     const char *trusted_proxies, *trusted_proxy_header;
     const char *redis_url; /* "": none */
+    const char *redis_ca_file;
 
     int64_t max_concurrent_streams;
     uint64_t stream_wait_us, stream_heartbeat_us;

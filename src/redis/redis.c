@@ -40,7 +40,9 @@ int bh_redis_create(const struct bh_redis_options *const options, struct bh_redi
     struct bh_redis *const redis = calloc(1, sizeof(*redis));
     if (!redis)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the Redis client");
-    const int result = bh_redis_url_parse(options->url, &redis->address, reterr);
+    int result = bh_redis_url_parse(options->url, &redis->address, reterr);
+    if (result == 0 && redis->address.is_tls)
+        result = bh_tls_client_create(options->ca_file, &redis->tls, reterr);
     if (result) {
         free(redis);
         return result;
@@ -68,6 +70,7 @@ void bh_redis_destroy(struct bh_redis *const redis)
     bh_assert(bh_list_is_empty(&redis->shared.list));
     redis->magic = 0;
     pthread_mutex_destroy(&redis->shared.mutex);
+    bh_tls_destroy(redis->tls);
     explicit_bzero(&redis->address, sizeof(redis->address));
     free(redis);
 }

@@ -295,8 +295,8 @@ static void attempt(struct bh_redis_connection *const connection)
 {
     struct bh_redis *const redis = connection->redis;
     connection->state = BH_REDIS_CONNECTING;
-    const int result = bh_redis_link_open(connection->loop, &redis->address, &hooks, connection,
-                                          &connection->link);
+    const int result = bh_redis_link_open(connection->loop, &redis->address, redis->tls, &hooks,
+                                          connection, &connection->link);
     if (result)
         lose(connection, bh_error_text(result));
     else

@@ -7,6 +7,7 @@
 #include "bulkhead/base/list.h"
 #include "bulkhead/redis/gate.h"
 #include "bulkhead/redis/redis.h"
+#include "bulkhead/tls/tls.h"
 #include "redis/redis_metrics.h"
 #include "redis/redis_url.h"
 
@@ -14,6 +15,7 @@ struct bh_redis {
     uint32_t magic;
     uint64_t id; /* never given twice: threads remember by it */
     struct bh_redis_address address;
+    struct bh_tls *tls; /* NULL: plain */
     uint64_t connect_timeout_us;
     uint64_t command_timeout_us;
     unsigned pending_maximum;

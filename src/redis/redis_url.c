@@ -84,13 +84,11 @@ static bool take_authority(struct bh_str text, struct bh_redis_address *const ad
 int bh_redis_url_parse(const char *const url, struct bh_redis_address *const ret_address,
                        struct bh_error *const reterr)
 {
-    static const struct bh_str scheme = BH_STR("redis://");
+    static const struct bh_str plain = BH_STR("redis://"), secure = BH_STR("rediss://");
     struct bh_str rest = bh_str_from(url);
-    struct bh_redis_address address = { .host = "" };
-    if (bh_str_starts_with(rest, BH_STR("rediss://")))
-        return bh_error_set(reterr, BH_EUNSUPPORTED,
-                            "the Redis URL asks for TLS (rediss://), which this build does not "
-                            "have: use redis:// to a server or a TLS proxy on a trusted network");
+    const bool is_tls = bh_str_starts_with(rest, secure);
+    const struct bh_str scheme = is_tls ? secure : plain;
+    struct bh_redis_address address = { .is_tls = is_tls };
     bool is_well = bh_str_starts_with(rest, scheme);
     if (is_well) {
         rest = (struct bh_str){ rest.data + scheme.size, rest.size - scheme.size };
@@ -103,8 +101,8 @@ int bh_redis_url_parse(const char *const url, struct bh_redis_address *const ret
     if (!is_well)
         return bh_error_set(reterr, BH_EINVAL,
                             "malformed Redis URL: it takes "
-                            "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], with special "
-                            "characters of the password percent-coded");
+                            "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for "
+                            "TLS, with special characters of the password percent-coded");
     snprintf(address.name, sizeof(address.name), "%s:%s/%u", address.host, address.port,
              address.database);
     *ret_address = address;

@@ -24,15 +24,18 @@ struct bh_redis_subscription; /* opaque */
 struct bh_redis_gate; /* bulkhead/redis/gate.h */
 
 struct bh_redis_options {
-    const char *url; /* redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], percent-coded */
+    const char *url; /* redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], percent-coded; rediss://:
+                        under TLS, and the server's certificate must be for HOST */
+    const char *ca_file; /* authorities to trust with rediss:// (PEM); NULL, "": the system's */
     uint64_t connect_timeout_us;      /* name, TCP, greeting; 0: 1 s */
     uint64_t command_timeout_us;      /* silence that means the connection is lost; 0: 500 ms */
     unsigned pending_maximum;         /* commands under way a loop; 0: 4,096 */
     const struct bh_redis_gate *gate; /* NULL: none; lives as long as the client */
 };
 
-/* Reads the URL; connects to nothing. The options' strings are copied. BH_EINVAL (message without
- * the password), BH_EUNSUPPORTED (rediss://), BH_ENOMEM. */
+/* Reads the URL and the authorities; connects to nothing. The options' strings are copied.
+ * BH_EINVAL (message without the password), BH_ENOTFOUND, BH_EACCESS (the authorities' file),
+ * BH_ENOMEM. */
 int bh_redis_create(const struct bh_redis_options *options, struct bh_redis **ret_redis,
                     struct bh_error *reterr) BH_MUST_CHECK;
 

@@ -18,7 +18,8 @@
 struct redis_server {
     pid_t pid;
     unsigned port;
-    const char *password; /* NULL: none */
+    const char *password;          /* NULL: none */
+    const char *certificate, *key; /* files; NULL: plain */
     char url[128];
 };
 
@@ -55,18 +56,17 @@ static inline void redis_server_start(struct redis_server *const server)
     snprintf(port, sizeof(port), "%u", server->port);
     char password[64];
     snprintf(password, sizeof(password), "%s", server->password ? server->password : "");
-    char *const arguments[] = { (char[]){ "redis-server" },
-                                (char[]){ "--port" },
-                                port,
-                                (char[]){ "--bind" },
-                                (char[]){ "127.0.0.1" },
-                                (char[]){ "--save" },
-                                (char[]){ "" },
-                                (char[]){ "--appendonly" },
-                                (char[]){ "no" },
-                                (char[]){ "--requirepass" },
-                                password,
-                                NULL };
+    char *const arguments[] = {
+        (char[]){ "redis-server" },
+        server->certificate ? (char[]){ "--tls-port" } : (char[]){ "--port" }, port,
+        (char[]){ "--bind" }, (char[]){ "127.0.0.1" }, (char[]){ "--save" }, (char[]){ "" },
+        (char[]){ "--appendonly" }, (char[]){ "no" }, (char[]){ "--requirepass" }, password,
+        /* the rest under TLS alone */
+        server->certificate ? (char[]){ "--port" } : NULL, (char[]){ "0" },
+        (char[]){ "--tls-auth-clients" }, (char[]){ "no" }, (char[]){ "--tls-cert-file" },
+        (char *)(uintptr_t)server->certificate, (char[]){ "--tls-key-file" },
+        (char *)(uintptr_t)server->key, NULL
+    };
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);

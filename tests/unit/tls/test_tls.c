@@ -2,60 +2,12 @@
 #include "bulkhead/tls/tls.h"
 
 #include <openssl/ssl.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "bulkhead/tls/tls_session.h"
 #include "cmocka_setup.h"
+#include "certificates.h"
 
 #define OUTPUT_MAX 65536
-
-static char directory[] = "/tmp/bulkhead-tls-XXXXXX";
-static char ca_file[64], cert_file[64], key_file[64];
-
-static int run(const char *const script)
-{
-    char *const arguments[] = { (char[]){ "sh" }, (char[]){ "-c" }, (char *)(uintptr_t)script,
-                                NULL };
-    pid_t pid = 0;
-    int status = -1;
-    assert_int_equal(posix_spawnp(&pid, "sh", NULL, NULL, arguments, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
-
-static int make_files(void **const state)
-{
-    (void)state;
-    char command[1024];
-    assert_non_null(mkdtemp(directory));
-    snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", directory);
-    snprintf(cert_file, sizeof(cert_file), "%s/cert.pem", directory);
-    snprintf(key_file, sizeof(key_file), "%s/key.pem", directory);
-    snprintf(command, sizeof(command),
-             "cd %s && exec 2>log && umask 077 && "
-             "key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' && "
-             "openssl req -x509 $key -keyout ca.key -out ca.pem -days 30 -subj /CN=ca "
-             "-addext basicConstraints=critical,CA:TRUE && "
-             "openssl req $key -keyout key.pem -out request -subj /CN=server && "
-             "echo subjectAltName=DNS:books.example,IP:192.0.2.1 >names && "
-             "openssl x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 "
-             "-extfile names -out cert.pem",
-             directory);
-    assert_int_equal(run(command), 0);
-    return 0;
-}
-
-static int remove_files(void **const state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof(command), "rm -r %s", directory);
-    return run(command);
-}
 
 /* ---- Two sessions and what lies between them ---- */
 
@@ -77,7 +29,7 @@ static struct bh_tls *make_server(void)
 {
     struct bh_tls *tls = NULL;
     struct bh_error error;
-    assert_int_equal(bh_tls_server_create(cert_file, key_file, &tls, &error), 0);
+    assert_int_equal(bh_tls_server_create(certificates.cert, certificates.key, &tls, &error), 0);
     return tls;
 }
 
@@ -147,7 +99,7 @@ static void test_bytes_arrive_however_they_are_cut(void **const state)
     static const size_t pieces[] = { 1, 5, 100, OUTPUT_MAX };
     for (size_t i = 0; i < BH_COUNT_OF(pieces); i++) {
         struct pair pair;
-        begin(&pair, trusting(ca_file), "books.example", pieces[i]);
+        begin(&pair, trusting(certificates.ca), "books.example", pieces[i]);
         shake_hands(&pair);
         assert_true(pair.client.is_done && pair.server.is_done);
         assert_false(bh_tls_session_is_resumed(pair.server.session));
@@ -180,7 +132,7 @@ static void test_a_changed_byte_ends_it(void **const state)
     struct pair pair;
     char heard[16];
     size_t size = 0;
-    begin(&pair, trusting(ca_file), "books.example", OUTPUT_MAX);
+    begin(&pair, trusting(certificates.ca), "books.example", OUTPUT_MAX);
     shake_hands(&pair);
     struct bh_tls_io io = { .output = &pair.client.output };
     assert_int_equal(bh_tls_session_write(pair.client.session, &io, BH_STR("text")), 0);
@@ -218,14 +170,14 @@ static struct bh_tls *pinning(const char *const file)
 static void test_a_client_knows_whom_it_talks_to(void **const state)
 {
     (void)state;
-    expect(trusting(ca_file), "books.example", 1, "");
-    expect(trusting(ca_file), "192.0.2.1", 1, "");
-    expect(trusting(ca_file), "", 1, "");
-    expect(trusting(ca_file), "other.example", BH_EACCESS, "hostname mismatch");
-    expect(trusting(ca_file), "192.0.2.2", BH_EACCESS, "IP address mismatch");
+    expect(trusting(certificates.ca), "books.example", 1, "");
+    expect(trusting(certificates.ca), "192.0.2.1", 1, "");
+    expect(trusting(certificates.ca), "", 1, "");
+    expect(trusting(certificates.ca), "other.example", BH_EACCESS, "hostname mismatch");
+    expect(trusting(certificates.ca), "192.0.2.2", BH_EACCESS, "IP address mismatch");
     expect(trusting(""), "books.example", BH_EACCESS, "not accepted");
-    expect(pinning(cert_file), "", 1, "");
-    expect(pinning(ca_file), "", BH_EACCESS, "another certificate");
+    expect(pinning(certificates.cert), "", 1, "");
+    expect(pinning(certificates.ca), "", BH_EACCESS, "another certificate");
 }
 
 static void test_files_are_checked(void **const state)
@@ -234,10 +186,11 @@ static void test_files_are_checked(void **const state)
     struct bh_tls *tls = NULL;
     struct bh_error error;
     assert_int_equal(bh_tls_client_create("/nowhere", &tls, &error), BH_ENOTFOUND);
-    assert_int_equal(bh_tls_client_create(key_file, &tls, &error), BH_EINVAL);
-    assert_int_equal(bh_tls_client_create_pinned(key_file, &tls, &error), BH_EINVAL);
-    assert_int_equal(bh_tls_server_create(ca_file, key_file, &tls, &error), BH_EINVAL);
-    assert_non_null(strstr(error.message, key_file));
+    assert_int_equal(bh_tls_client_create(certificates.key, &tls, &error), BH_EINVAL);
+    assert_int_equal(bh_tls_client_create_pinned(certificates.key, &tls, &error), BH_EINVAL);
+    assert_int_equal(bh_tls_server_create(certificates.ca, certificates.key, &tls, &error),
+                     BH_EINVAL);
+    assert_non_null(strstr(error.message, certificates.key));
     assert_null(tls);
 }
 
@@ -296,5 +249,5 @@ int main(void)
         cmocka_unit_test(test_files_are_checked),
         cmocka_unit_test(test_key_updates_are_answered_within_the_bound),
     };
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, certificates_make, certificates_remove);
 }
