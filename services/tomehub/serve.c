@@ -96,6 +96,7 @@ static struct bh_lifecycle_options options_of(const struct tome_settings *const 
     options.http.connections_maximum = (unsigned)settings->http_connections_max;
     options.http.guard = bh_guard_run;
     options.http.guard_argument = service->guard;
+    options.http.room = bh_guard_room;
     options.http.tls = service->tls;
     options.http.access_log = settings->access_log;
     options.http.access_log_percent = (unsigned)settings->access_log_sample;

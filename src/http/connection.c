@@ -13,6 +13,7 @@
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
+#include "http/defer.h"
 
 /* A connection this young without a request may be about to send its first: a drain gives it a
  * moment. */
@@ -28,13 +29,14 @@
 /* From which states each may be entered. */
 #define FROM(state) (1u << BH_CONNECTION_##state)
 static const unsigned char allowed[] = {
-    [BH_CONNECTION_IDLE] = FROM(ANSWERED),
-    [BH_CONNECTION_HEAD] = FROM(IDLE) | FROM(ANSWERED),
+    [BH_CONNECTION_IDLE] = FROM(ANSWERED) | FROM(DEFERRED),
+    [BH_CONNECTION_HEAD] = FROM(IDLE) | FROM(ANSWERED) | FROM(DEFERRED),
     [BH_CONNECTION_BODY] = FROM(IDLE) | FROM(HEAD),
     [BH_CONNECTION_HANDLING] = FROM(IDLE) | FROM(HEAD) | FROM(BODY),
     [BH_CONNECTION_ANSWERED] = FROM(IDLE) | FROM(HEAD) | FROM(BODY) | FROM(HANDLING),
+    [BH_CONNECTION_DEFERRED] = FROM(ANSWERED),
     [BH_CONNECTION_LINGERING] = FROM(IDLE) | FROM(ANSWERED),
-    [BH_CONNECTION_CLOSED] = 0x7F & ~FROM(CLOSED),
+    [BH_CONNECTION_CLOSED] = 0xFF & ~FROM(CLOSED),
 };
 
 static void drop_request(struct bh_connection *const connection)
@@ -80,6 +82,8 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
     bh_assert(allowed[state] & (1u << connection->state));
     const enum bh_connection_state from = connection->state;
     connection->state = state;
+    if (from == BH_CONNECTION_DEFERRED)
+        bh_metrics_add(connection->http->metrics.deferred, -1);
     switch (state) {
     case BH_CONNECTION_IDLE:
         connection->idle_since_us = bh_loop_now_us(connection->http->loop);
@@ -95,6 +99,13 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
     case BH_CONNECTION_HANDLING:
     case BH_CONNECTION_ANSWERED:
         bh_deadline_stop(&connection->deadline);
+        break;
+    case BH_CONNECTION_DEFERRED:
+        if (connection->begin == connection->end)
+            drop_buffer(connection);
+        start_deadline(connection, BH_DEADLINE_DEFERRED);
+        bh_metrics_add(connection->http->metrics.deferred, 1);
+        bh_defer_begin(connection->http);
         break;
     case BH_CONNECTION_LINGERING:
         drop_buffer(connection);
@@ -123,6 +134,9 @@ void bh_connection_check(const struct bh_connection *const connection)
     case BH_CONNECTION_IDLE:
     case BH_CONNECTION_LINGERING:
         bh_assert(!has_request && !has_buffer && connection->deadline.is_running);
+        break;
+    case BH_CONNECTION_DEFERRED:
+        bh_assert(!has_request && connection->deadline.is_running);
         break;
     case BH_CONNECTION_HEAD:
     case BH_CONNECTION_BODY:
@@ -283,7 +297,7 @@ void bh_connection_update_reading(struct bh_connection *const connection)
                           (connection->state == BH_CONNECTION_HEAD && connection->begin > 0);
     if (connection->state == BH_CONNECTION_CLOSED || connection->has_finished_sending)
         return;
-    if (has_room) {
+    if (has_room && connection->state != BH_CONNECTION_DEFERRED) {
         bh_transport_read_start(&connection->transport);
         return;
     }
@@ -379,6 +393,14 @@ static bool advance_answered(struct bh_connection *const connection)
     connection->has_served = true;
     connection->begin = connection->body_at;
     const bool is_used_up = connection->begin == connection->end;
+    const bool is_deferred = connection->is_deferred && !connection->close_after &&
+                             !connection->has_finished_sending &&
+                             !bh_http_is_draining(connection->http);
+    connection->is_deferred = false;
+    if (is_deferred) {
+        enter(connection, BH_CONNECTION_DEFERRED);
+        return false;
+    }
     if (!connection->close_after && !is_used_up) {
         enter(connection, BH_CONNECTION_HEAD);
         return true;
@@ -412,6 +434,7 @@ void bh_connection_advance(struct bh_connection *const connection)
             goes_on = advance_answered(connection);
             break;
         case BH_CONNECTION_HANDLING:
+        case BH_CONNECTION_DEFERRED:
         case BH_CONNECTION_LINGERING:
         case BH_CONNECTION_CLOSED:
             goes_on = false;
@@ -421,6 +444,18 @@ void bh_connection_advance(struct bh_connection *const connection)
     connection->is_advancing = false;
     bh_connection_check(connection);
     bh_connection_update_reading(connection);
+}
+
+void bh_connection_resume(struct bh_connection *const connection)
+{
+    bh_assert(connection->state == BH_CONNECTION_DEFERRED);
+    if (connection->begin == connection->end) {
+        enter(connection, BH_CONNECTION_IDLE);
+        bh_connection_update_reading(connection);
+    } else {
+        enter(connection, BH_CONNECTION_HEAD);
+        bh_connection_advance(connection);
+    }
 }
 
 void bh_connection_body_begins(struct bh_connection *const connection)
@@ -474,6 +509,8 @@ void bh_connection_transport_closed(struct bh_connection *const connection)
 
 void bh_connection_drain(struct bh_connection *const connection)
 {
+    if (connection->state == BH_CONNECTION_DEFERRED)
+        bh_connection_resume(connection);
     if (connection->state != BH_CONNECTION_IDLE || bh_transport_has_unread(&connection->transport))
         return;
     const uint64_t idle_us = bh_loop_now_us(connection->http->loop) - connection->idle_since_us;

@@ -20,6 +20,7 @@ enum bh_connection_state {
     BH_CONNECTION_BODY,      /* a body is gathered, its handler has not begun */
     BH_CONNECTION_HANDLING,  /* a handler runs */
     BH_CONNECTION_ANSWERED,  /* no handler runs, its answer is being sent */
+    BH_CONNECTION_DEFERRED,  /* was refused: its next request is left unread for a while */
     BH_CONNECTION_LINGERING, /* the last answer was sent; what still comes is thrown away */
     BH_CONNECTION_CLOSED     /* waits for its transport, and a handler that was cancelled, to end */
 };
@@ -41,6 +42,8 @@ struct bh_connection {
     bool has_finished_sending;  /* the peer has: its FIN was read */
     bool has_served;            /* a request was answered */
     bool close_after;           /* the answer in hand is the last */
+    bool is_deferred;           /* the answer in hand is a refusal: see bh_request_defer_next */
+    void *refused_by;           /* what refused it */
     bool is_advancing;          /* bh_connection_advance is at work */
     bool has_closed_transport;
     bool is_writer_waiting; /* the handler is parked until less waits to be sent */
@@ -92,6 +95,9 @@ void bh_connection_update_reading(struct bh_connection *connection);
 
 /* Ends it at once and cancels its handler. `reset`: the peer is to see that it was broken. */
 void bh_connection_close(struct bh_connection *connection, bool reset);
+
+/* Its next request is read and handled again. In state DEFERRED. */
+void bh_connection_resume(struct bh_connection *connection);
 
 /* The drain has begun: closes it if it waits for nothing. */
 void bh_connection_drain(struct bh_connection *connection);

@@ -289,6 +289,9 @@ void bh_connection_deadline_expired(struct bh_deadline *const deadline)
     case BH_DEADLINE_WATCH:
         watch(connection);
         break;
+    case BH_DEADLINE_DEFERRED:
+        bh_connection_resume(connection);
+        break;
     case BH_DEADLINE_IDLE:
         time_out(connection, BH_HTTP_TIMEOUT_IDLE);
         bh_connection_close(connection, false);

@@ -13,14 +13,15 @@
 #include "bulkhead/loop/loop.h"
 
 enum bh_deadline_kind {
-    BH_DEADLINE_HEAD,    /* connected, or first byte → head complete */
-    BH_DEADLINE_IDLE,    /* answered → next request's first byte */
-    BH_DEADLINE_BODY,    /* recurring check of a body's rate */
-    BH_DEADLINE_WRITE,   /* recurring check of an answer's progress */
-    BH_DEADLINE_WATCH,   /* recurring look at a client from whom nothing is read */
-    BH_DEADLINE_SILENCE, /* a stream sent something → its heartbeat */
-    BH_DEADLINE_LEAVING, /* client's FIN → the handler is cancelled */
-    BH_DEADLINE_LINGER,  /* answered, what still comes is thrown away → closed */
+    BH_DEADLINE_HEAD,     /* connected, or first byte → head complete */
+    BH_DEADLINE_IDLE,     /* answered → next request's first byte */
+    BH_DEADLINE_BODY,     /* recurring check of a body's rate */
+    BH_DEADLINE_WRITE,    /* recurring check of an answer's progress */
+    BH_DEADLINE_WATCH,    /* recurring look at a client from whom nothing is read */
+    BH_DEADLINE_SILENCE,  /* a stream sent something → its heartbeat */
+    BH_DEADLINE_LEAVING,  /* client's FIN → the handler is cancelled */
+    BH_DEADLINE_DEFERRED, /* refused → its next request is read */
+    BH_DEADLINE_LINGER,   /* answered, what still comes is thrown away → closed */
     BH_DEADLINE_KINDS
 };
 

@@ -184,6 +184,8 @@ static void set_deadlines(struct bh_http_loop *const http)
                      bh_connection_deadline_expired);
     bh_deadlines_set(&http->deadlines, BH_DEADLINE_IDLE, options->idle_timeout_us,
                      bh_connection_deadline_expired);
+    bh_deadlines_set(&http->deadlines, BH_DEADLINE_DEFERRED, options->defer_us,
+                     bh_connection_deadline_expired);
     bh_deadlines_set(&http->deadlines, BH_DEADLINE_SILENCE, options->heartbeat_us,
                      bh_stream_silence_expired);
     /* Looked at four times a time-out, so that it is kept to within a quarter. */

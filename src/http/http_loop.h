@@ -58,6 +58,7 @@ struct bh_http_loop {
     /* server_loop.c */
     uv_poll_t listener;
     uv_timer_t timer; /* of a pause in accepting, then of the drain */
+    uv_timer_t defer; /* active while connections are deferred (defer.h) */
     int listener_fd;
     bool is_draining;
     unsigned handles_open; /* until the drain has closed them */

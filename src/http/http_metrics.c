@@ -38,6 +38,7 @@ void bh_http_metrics_init(struct bh_http_metrics *const metrics)
     metrics->accepted = plain(METRIC_accepted);
     metrics->turned_away = plain(METRIC_turned_away);
     metrics->gave_way = plain(METRIC_gave_way);
+    metrics->deferred = plain(METRIC_deferred);
     metrics->held = plain(METRIC_held);
     metrics->dropped = plain(METRIC_dropped);
     metrics->abandoned = plain(METRIC_abandoned);

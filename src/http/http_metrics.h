@@ -21,8 +21,8 @@ enum bh_http_timeout {
 
 /* Embedded in a loop's state; loop thread. */
 struct bh_http_metrics {
-    bh_metric in_flight, connections, accepted, turned_away, gave_way, held, dropped, abandoned,
-        received, sent;
+    bh_metric in_flight, connections, accepted, turned_away, gave_way, deferred, held, dropped,
+        abandoned, received, sent;
     bh_metric timeouts[BH_HTTP_TIMEOUTS];
     bh_metric handshakes[BH_HANDSHAKES];
     bh_metric certificate_expires;

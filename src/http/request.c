@@ -55,6 +55,13 @@ void bh_request_set_principal(struct bh_request *const request,
     request->log_context.tenant = bh_str_from(request->principal.tenant);
 }
 
+void bh_request_defer_next(struct bh_request *const request, void *const refused_by)
+{
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    request->connection->is_deferred = true;
+    request->connection->refused_by = refused_by;
+}
+
 int bh_request_status(const struct bh_request *const request)
 {
     return request->answer.status;

@@ -22,6 +22,7 @@ void bh_http_options_default(struct bh_http_options *const ret_options)
 {
     *ret_options = (struct bh_http_options){
         .head_timeout_us = 10 * BH_SECOND_US,
+        .defer_us = 1 * BH_SECOND_US,
         .idle_timeout_us = 75 * BH_SECOND_US,
         .request_timeout_us = 30 * BH_SECOND_US,
         .write_timeout_us = 30 * BH_SECOND_US,

@@ -15,10 +15,12 @@
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 #include "http/connection.h"
+#include "http/defer.h"
 #include "http/server_internal.h"
 
 #define ACCEPTS_A_TURN 16
-#define HANDLES 4 /* of a loop: listener, timer, flush, the deadlines' timer; one more for TLS */
+/* Of a loop: listener, timer, defer, flush, the deadlines' timer; one more for TLS. */
+#define HANDLES 5
 #define ACCEPT_PAUSE_MS 100
 #define TURNED_AWAY_MAX 1024 /* how many connections past the limit get an answer at once */
 
@@ -159,6 +161,7 @@ int bh_http_server_attach(struct bh_http_server *const server, struct bh_loop *c
     http->listener.data = http;
     http->timer.data = http;
     uv_timer_init(bh_loop_uv(loop), &http->timer);
+    bh_defer_init(http);
     uv_poll_start(&http->listener, UV_READABLE, listener_readable);
     return 0;
 }
@@ -192,6 +195,7 @@ static void finish_drain(struct bh_http_loop *const http)
     bh_deadlines_close(&http->deadlines, handle_closed, http);
     uv_close((uv_handle_t *)&http->flush, handle_closed);
     uv_close((uv_handle_t *)&http->timer, handle_closed);
+    uv_close((uv_handle_t *)&http->defer, handle_closed);
     if (http->tls)
         bh_transport_tls_close(http->tls, handle_closed, http);
 }

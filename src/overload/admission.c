@@ -241,6 +241,15 @@ void bh_admission_leave(struct bh_admission_ticket *const ticket, const bool is_
 
 /* ---- Control and figures ---- */
 
+unsigned bh_admission_room(struct bh_admission_class *const class)
+{
+    bh_magic_check(class, CLASS_MAGIC);
+    pthread_mutex_lock(&class->shared.mutex);
+    const unsigned room = bh_admission_line_room(&class->shared.line);
+    pthread_mutex_unlock(&class->shared.mutex);
+    return room;
+}
+
 void bh_admission_scale(struct bh_admission *const admission, const unsigned percent)
 {
     bh_magic_check(admission, ADMISSION_MAGIC);

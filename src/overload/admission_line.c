@@ -116,6 +116,18 @@ uint64_t bh_admission_line_expected_us(const struct bh_admission_line *const lin
     return (uint64_t)(line->service_us * (ahead + 1) / bh_admission_line_limit(line));
 }
 
+unsigned bh_admission_line_room(const struct bh_admission_line *const line)
+{
+    const unsigned limit = bh_admission_line_limit(line);
+    unsigned waiters = line->waiters_maximum / 2;
+    if (line->service_us > 0) {
+        const double in_time = (double)line->wait_us / 2 * limit / line->service_us;
+        waiters = in_time < waiters ? (unsigned)in_time : waiters;
+    }
+    const unsigned all = limit + waiters, taken = line->in_hand + line->waiting;
+    return all > taken ? all - taken : 0;
+}
+
 void bh_admission_line_serve(struct bh_admission_line *const line, const uint64_t now_us)
 {
     const unsigned limit = bh_admission_line_limit(line);

@@ -63,6 +63,9 @@ void bh_admission_line_serve(struct bh_admission_line *line, uint64_t now_us);
 
 unsigned bh_admission_line_limit(const struct bh_admission_line *line);
 
+/* How many more may come until the line is half as long as it may be. */
+unsigned bh_admission_line_room(const struct bh_admission_line *line);
+
 /* How long a newcomer of this priority would wait. */
 uint64_t bh_admission_line_expected_us(const struct bh_admission_line *line,
                                        enum bh_admission_priority priority);

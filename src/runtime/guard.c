@@ -124,12 +124,21 @@ static int admit(const struct bh_guard *const guard, struct bh_request *const re
     struct bh_admission_ticket ticket;
     struct bh_error error;
     int result = bh_admission_enter(class, priority_of(request, policy), &ticket, &error);
+    if (result == BH_EBUSY) {
+        bh_request_defer_next(request, class);
+        return bh_respond_failure(request, &error);
+    }
     if (result)
-        return result == BH_EBUSY ? bh_respond_failure(request, &error) : result;
+        return result;
     result = handle(guard, request, policy);
     const int status = bh_request_status(request);
     bh_admission_leave(&ticket, result == 0 && status > 0 && status < 500);
     return result;
+}
+
+unsigned bh_guard_room(void *const refused_by)
+{
+    return bh_admission_room(refused_by);
 }
 
 int bh_guard_run(struct bh_request *const request, void *const argument)

@@ -22,12 +22,38 @@
 static atomic_uint canceled_count;
 static atomic_uint waiting_count;
 static atomic_ullong streamed_bytes;
+static atomic_uint room;
 
 /* ---- Handlers ---- */
 
 static int handle_live(struct bh_request *const request)
 {
     return bh_respond(request, 200, "application/json", BH_STR("{\"status\":\"ok\"}"));
+}
+
+static unsigned tell_room(void *const refused_by)
+{
+    return atomic_load((atomic_uint *)refused_by);
+}
+
+/* What is refused as long as there is no room, as the guard does. */
+static int handle_crowded(struct bh_request *const request)
+{
+    if (atomic_load(&room) > 0)
+        return bh_respond(request, 200, "application/json", BH_STR("{}"));
+    bh_request_defer_next(request, &room);
+    return bh_respond_error(request, 503, "Come again.");
+}
+
+/* Makes room for ?q=N. */
+static int handle_room(struct bh_request *const request)
+{
+    struct bh_str count;
+    int64_t value = 0;
+    if (!bh_request_query(request, "q", &count) || bh_str_to_int64(count, 0, 1000, &value) != 0)
+        return bh_respond_error(request, 422, "q: a number.");
+    atomic_store(&room, (unsigned)value);
+    return bh_respond(request, 204, NULL, BH_STR_NONE);
 }
 
 /* Everything the request says, as JSON. */
@@ -295,6 +321,8 @@ static const struct bh_route routes[] = {
     { .method = "GET", .pattern = "/echo", .handler = handle_echo },
     { .method = "POST", .pattern = "/echo", .handler = handle_echo, .body_maximum = 100000 },
     { .method = "GET", .pattern = "/items/{id}/{name}", .handler = handle_item },
+    { .method = "GET", .pattern = "/crowded", .handler = handle_crowded },
+    { .method = "GET", .pattern = "/room", .handler = handle_room },
     { .method = "GET", .pattern = "/wait", .handler = handle_wait },
     { .method = "GET", .pattern = "/spin", .handler = handle_spin },
     { .method = "GET", .pattern = "/short", .handler = handle_wait, .deadline_us = 200000 },
@@ -353,6 +381,7 @@ static void read_options(struct bh_http_options *const options)
     TIME(write_timeout_us, "WRITE_TIMEOUT");
     TIME(body_grace_us, "BODY_GRACE");
     TIME(heartbeat_us, "HEARTBEAT");
+    TIME(defer_us, "DEFER");
 #undef TIME
     options->body_bytes_per_second = number_from_environment("BODY_RATE",
                                                              options->body_bytes_per_second);
@@ -361,6 +390,7 @@ static void read_options(struct bh_http_options *const options)
     options->sent_bytes_per_second = number_from_environment("SEND_RATE",
                                                              options->sent_bytes_per_second);
     options->unsent_maximum = number_from_environment("UNSENT_MAXIMUM", options->unsent_maximum);
+    options->room = tell_room;
     options->access_log = number_from_environment("ACCESS_LOG", 0) != 0;
     options->access_log_percent = (unsigned)number_from_environment("ACCESS_LOG_PERCENT", 100);
 }

@@ -17,6 +17,10 @@ struct bh_tls;         /* bulkhead/tls/tls.h */
  * does. Any loop. */
 typedef int bh_http_guard(struct bh_request *request, void *argument);
 
+/* How many more requests what refused some would take now; asked every few milliseconds while there
+ * are connections it has refused. Any loop. */
+typedef unsigned bh_http_room(void *refused_by);
+
 struct bh_http_options {
     uint64_t head_timeout_us;       /* first byte to end of head; 10 s */
     uint64_t idle_timeout_us;       /* keep-alive without a request; 75 s */
@@ -40,6 +44,8 @@ struct bh_http_options {
                                     logged always; 100 */
     bh_http_guard *guard;        /* NULL: none */
     void *guard_argument;        /* borrowed */
+    bh_http_room *room;          /* see bh_request_defer_next; NULL: never any */
+    uint64_t defer_us;           /* the longest that a refused connection is not read from; 1 s */
 };
 
 void bh_http_options_default(struct bh_http_options *ret_options);

@@ -73,6 +73,11 @@ int bh_admission_enter(struct bh_admission_class *class, enum bh_admission_prior
 /* Once for each successful enter. `is_sample`: the request was worked on to its end. */
 void bh_admission_leave(struct bh_admission_ticket *ticket, bool is_sample);
 
+/* How many more requests of the class would find at most half as long a line as there may be. Short
+ * of that nobody who was refused need ask again, and past it the line does not run empty before
+ * they have come. */
+unsigned bh_admission_room(struct bh_admission_class *class);
+
 /* All limits are this part of what they would be, 1 to 100 percent: for when memory is short. */
 void bh_admission_scale(struct bh_admission *admission, unsigned percent);
 

@@ -54,3 +54,6 @@ void bh_guard_set_memory(struct bh_guard *guard, const struct bh_memory *memory)
 
 /* A bh_http_guard; `argument` is the struct bh_guard. */
 int bh_guard_run(struct bh_request *request, void *argument);
+
+/* The bh_http_room that goes with it. */
+unsigned bh_guard_room(void *refused_by);

@@ -1,0 +1,18 @@
+/*
+ * Back-pressure: connections that were refused for want of room are not read from until there is
+ * some again, at what refused them. What their clients send meanwhile stays in the kernel, which
+ * costs nothing; to read and refuse it would take the time that the others' answers need.
+ *
+ * First come, first served: the longest deferred is read first, a few hundred each few
+ * milliseconds, and each after a second at the latest. Connections that were never refused are read
+ * all the time: new ones, and those that ask for what is always answered (health). Loop thread.
+ */
+#pragma once
+
+#include "http/http_loop.h"
+
+/* Before the loop's first connection. */
+void bh_defer_init(struct bh_http_loop *http);
+
+/* A connection was deferred: looks for room from now on, until none is. */
+void bh_defer_begin(struct bh_http_loop *http);
