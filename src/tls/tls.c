@@ -40,11 +40,12 @@ static int create(const bool is_server, struct bh_tls **const ret_tls,
                   struct bh_error *const reterr)
 {
     struct bh_tls *const tls = calloc(1, sizeof(*tls));
+    char groups[] = GROUPS; /* OpenSSL's macro wants it to be writable */
     SSL_CTX *const context = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
     if (!tls || !context || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(context, CIPHERS_1_2) != 1 ||
         SSL_CTX_set_ciphersuites(context, CIPHERS_1_3) != 1 ||
-        SSL_CTX_set1_groups_list(context, GROUPS) != 1) {
+        SSL_CTX_set1_groups_list(context, groups) != 1) {
         SSL_CTX_free(context);
         free(tls);
         return no_memory(reterr);

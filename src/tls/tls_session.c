@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,12 +76,14 @@ static void make_method(void)
 
 static int set_host(struct bh_tls_session *const session, const char *const host)
 {
+    char name[TLSEXT_MAXLEN_host_name + 1]; /* OpenSSL's macro wants it to be writable */
     unsigned char address[sizeof(struct in6_addr)];
+    snprintf(name, sizeof(name), "%s", host);
     const bool is_address = inet_pton(AF_INET, host, address) == 1 ||
                             inet_pton(AF_INET6, host, address) == 1;
     X509_VERIFY_PARAM *const wanted = SSL_get0_param(session->ssl);
     const bool is_set = is_address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host) == 1
-                                   : SSL_set_tlsext_host_name(session->ssl, host) == 1 &&
+                                   : SSL_set_tlsext_host_name(session->ssl, name) == 1 &&
                                          SSL_set1_host(session->ssl, host) == 1;
     return is_set ? 0 : BH_ENOMEM;
 }
