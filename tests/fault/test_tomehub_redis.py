@@ -15,6 +15,7 @@ from support.http_layer import metric, wait_until
 from support.redis import Redis
 from support.ports import free_port
 from support.server import Server
+from support.tcp_proxy import TcpProxy
 
 DOWN_LINE = "this server's own limits serve"
 BACK_LINE = "The rate limits are shared again"
@@ -144,32 +145,30 @@ def test_a_redis_that_is_slow_is_left_alone(
     redis: Redis, start_limited: Callable[..., Server]
 ) -> None:
     """It answers, too late for everybody, and is never silent for long enough to be given up."""
-    server = start_limited(
-        redis.url,
-        wait="5ms",
-        RATE_LIMIT_SEARCH=100_000,
-        RATE_LIMIT_GLOBAL=100_000,
-        BREAKER_WINDOW=10,
-        BREAKER_OPEN="1s",
-        BREAKER_PROBES=1,
-    )
-    with JsonClient(server.port) as client:
-        words = itertools.count()
+    with TcpProxy(redis.port) as proxy:
+        server = start_limited(
+            f"redis://127.0.0.1:{proxy.port}/0",
+            wait="5ms",
+            RATE_LIMIT_SEARCH=100_000,
+            RATE_LIMIT_GLOBAL=100_000,
+            BREAKER_WINDOW=4,
+            BREAKER_OPEN="1s",
+            BREAKER_PROBES=1,
+        )
+        with JsonClient(server.port) as client:
+            words = itertools.count()
 
-        def ask() -> bool:
-            assert client.get("/api/search", q=f"word{next(words)}").status == 200
-            return True
+            def state_after_asking() -> float:
+                assert client.get("/api/search", q=f"word{next(words)}").status == 200
+                return breaker(server)
 
-        def is_open() -> bool:
-            redis.command("CLIENT", "PAUSE", "100")
-            ask()
-            return breaker(server) == 2
-
-        wait_until(lambda: ask() and breaker(server) == 0, 20)
-        wait_until(is_open, 20)
-        assert "redis, command: of the last" in server.log()
-        wait_until(lambda: ask() and breaker(server) == 0, 30)
-        assert "redis, command: works again" in server.log()
+            wait_until(lambda: state_after_asking() == 0, 30)
+            proxy.delay_s = 0.02
+            wait_until(lambda: state_after_asking() == 2, 30)
+            assert "redis, command: of the last" in server.log()
+            proxy.delay_s = 0.0
+            wait_until(lambda: state_after_asking() == 0, 30)
+            assert "redis, command: works again" in server.log()
 
 
 @pytest.mark.parametrize("reply", ["set", "nobody"])
