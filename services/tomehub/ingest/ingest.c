@@ -25,6 +25,8 @@
 #define JOB_ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define RETRY_US BH_SECOND_US
 #define HOUSEKEEPING_US (5 * BH_SECOND_US)
+#define SUCCESSION_US (60 * BH_SECOND_US) /* after the start: the worker of before may be leaving */
+#define SUCCESSION_LOOK_US (200 * BH_MS_US)
 #define PRUNE_ROUNDS 60        /* of housekeeping */
 #define CHANNEL "tomehub_jobs" /* a process has left; its jobs are free */
 
@@ -414,9 +416,31 @@ static void keep_house_once(struct tome_ingest *const ingest, struct tome_analyz
                        (double)HOUSEKEEPING_US / 1e6);
 }
 
+/* On PostgreSQL who leaves says so (on_heard). On SQLite nobody can: so that jobs of the worker of
+ * before go on at once after a restart, they are looked for in short turns at first. */
+static void await_round(struct tome_ingest *const ingest, const uint64_t seen,
+                        const uint64_t started_us)
+{
+    const uint64_t until_us = bh_time_now_us() + HOUSEKEEPING_US;
+    int64_t taken = 0;
+    int result = BH_ETIMEDOUT;
+    while (result == BH_ETIMEDOUT && taken == 0 && bh_time_now_us() < until_us) {
+        const uint64_t now_us = bh_time_now_us();
+        const bool is_young = ingest->instance.session == NULL &&
+                              now_us - started_us < SUCCESSION_US;
+        result = tome_event_wait(&ingest->purge_wanted, seen,
+                                 is_young ? now_us + SUCCESSION_LOOK_US : until_us);
+        if (is_young && result == BH_ETIMEDOUT && tome_recover_jobs(ingest, &taken, NULL) != 0)
+            taken = 0;
+    }
+    if (taken > 0)
+        add_queued(ingest, taken);
+}
+
 static void keep_house(void *const argument)
 {
     struct tome_ingest *const ingest = argument;
+    const uint64_t started_us = bh_time_now_us();
     struct tome_analyzer *analyzer = NULL;
     if (tome_analyzer_create(&analyzer) != 0)
         bh_log_error("ingest", "no memory for cleaning up: deleted books keep their space");
@@ -424,7 +448,7 @@ static void keep_house(void *const argument)
         const uint64_t seen = tome_event_count(&ingest->purge_wanted);
         keep_house_once(ingest, analyzer, round % PRUNE_ROUNDS == 0);
         merge_index(ingest, seen);
-        (void)!tome_event_wait(&ingest->purge_wanted, seen, bh_time_now_us() + HOUSEKEEPING_US);
+        await_round(ingest, seen, started_us);
     }
     tome_analyzer_destroy(analyzer);
     end_fiber(ingest);
