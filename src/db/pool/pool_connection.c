@@ -269,15 +269,25 @@ static void time_out_connect(struct bh_pool_connection *const connection)
     bh_pool_end(connection, BH_POOL_CLOSED_CONNECT);
 }
 
+/* Half-open: the others, idle as long, are no better, nor may the host be. But where another one
+ * was of use or made since the question, the host is there, and only slow: to replace all would
+ * make it slower. */
+static void time_out_ping(struct bh_pool_connection *const connection)
+{
+    const struct bh_pool_shard *const shard = connection->shard;
+    if (shard->last_good_us <= connection->since_us)
+        bh_pool_budget_bump(shard->pool, connection->generation, true, NULL);
+    bh_pool_end(connection, BH_POOL_CLOSED_PING);
+}
+
 static void time_out(struct bh_pool_connection *const connection)
 {
     switch (connection->state) {
     case BH_POOL_CONNECTING:
         time_out_connect(connection);
         break;
-    case BH_POOL_PINGING: /* half-open: the others, idle as long, are no better */
-        bh_pool_budget_bump(connection->shard->pool, connection->generation, true, NULL);
-        bh_pool_end(connection, BH_POOL_CLOSED_PING);
+    case BH_POOL_PINGING:
+        time_out_ping(connection);
         break;
     case BH_POOL_RESETTING:
     case BH_POOL_QUARANTINED:

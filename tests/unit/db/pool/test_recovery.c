@@ -306,6 +306,30 @@ static void a_ping_on_a_half_open_socket_ends_soon_and_warns_of_the_others(void 
     sim_fini(&sim);
 }
 
+/* An overloaded server answers pings late: replacing what works would be the end of it. */
+static void a_slow_ping_costs_no_other_connection_while_some_are_answered(void **const state)
+{
+    (void)state;
+    struct sim sim;
+    start(&sim, 5, 10);
+    sim_run(&sim, 60 * BH_SECOND_US);
+    struct sim_lease first, second;
+    assert_int_equal(sim_ask(&first, &sim), 1);
+    sim_run(&sim, 10 * BH_MS_US);
+    assert_true(sim_is_granted(&first));
+    sim.outcomes[SIM_PING] = SIM_NEVER;
+    assert_int_equal(sim_ask(&second, &sim), 1);
+    sim_run(&sim, 200 * BH_MS_US);
+    assert_false(sim_is_granted(&second));
+    sim_release(&first, BH_POOL_CLEAN);
+    assert_true(sim_is_granted(&second));
+    sim_run(&sim, 400 * BH_MS_US);
+    assert_int_equal(sim_stats(&sim).closed[BH_POOL_CLOSED_PING], 1);
+    assert_int_equal(sim_stats(&sim).closed[BH_POOL_CLOSED_EVICTED], 0);
+    sim_release(&second, BH_POOL_CLEAN);
+    sim_fini(&sim);
+}
+
 static void a_connection_just_used_is_not_pinged(void **const state)
 {
     (void)state;
@@ -420,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_demoted_primary_is_left_at_once),
         cmocka_unit_test(a_rotated_password_leaves_what_is_open_in_service),
         cmocka_unit_test(a_ping_on_a_half_open_socket_ends_soon_and_warns_of_the_others),
+        cmocka_unit_test(a_slow_ping_costs_no_other_connection_while_some_are_answered),
         cmocka_unit_test(a_connection_just_used_is_not_pinged),
         cmocka_unit_test(a_server_without_room_makes_the_pool_smaller_for_a_while),
         cmocka_unit_test(without_any_connection_a_full_server_is_tried_again),
