@@ -22,6 +22,7 @@ from support.http import JsonClient, RawHttp
 from support.postgres import Postgres, server_folder
 from support.process import CommandResult, run_command
 from support.server import Server, ServerOptions
+from support.tls import Authority, Certificate
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_NAME = 80
@@ -90,6 +91,17 @@ def tomehub_binary(build_dir: Path) -> Path:
     path = build_dir / "services" / "tomehub" / "tomehub"
     assert path.exists(), f"{path} was not built"
     return path
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """For certificates of the test's own."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> Certificate:
+    return authority.issue("server")
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,17 @@ void bh_tls_destroy(struct bh_tls *const tls)
     free(tls);
 }
 
+/* Ends the making of one: into *ret_tls, or destroyed if `result` says that it failed. */
+static int give(struct bh_tls *const tls, const int result, struct bh_tls **const ret_tls)
+{
+    ERR_clear_error();
+    if (result < 0)
+        bh_tls_destroy(tls);
+    else
+        *ret_tls = tls;
+    return result;
+}
+
 int64_t bh_tls_expires_s(const struct bh_tls *const tls)
 {
     return tls->expires_s;
@@ -209,14 +220,8 @@ int bh_tls_server_create(const char *const certificate_file, const char *const k
     result = use_certificate(tls, certificate_file, reterr);
     if (result == 0)
         result = use_key(tls, key_file, certificate_file, reterr);
-    ERR_clear_error();
-    if (result < 0) {
-        bh_tls_destroy(tls);
-        return result;
-    }
     SSL_CTX_set_alpn_select_cb(tls->context, choose_protocol, NULL);
-    *ret_tls = tls;
-    return 0;
+    return give(tls, result, ret_tls);
 }
 
 /* ---- A client's ---- */
@@ -241,13 +246,7 @@ int bh_tls_client_create(const char *const ca_file, struct bh_tls **const ret_tl
                                   ca_file, bh_tls_reason());
     }
     X509_free(first);
-    ERR_clear_error();
-    if (result < 0) {
-        bh_tls_destroy(tls);
-        return result;
-    }
-    *ret_tls = tls;
-    return 0;
+    return give(tls, result, ret_tls);
 }
 
 /* The chain is not looked at: the certificate is the one, or it is not. That its owner has the key
@@ -267,17 +266,10 @@ int bh_tls_client_create_pinned(const char *const certificate_file, struct bh_tl
 {
     struct bh_tls *tls = NULL;
     ERR_clear_error();
-    int result = create(false, &tls, reterr);
+    const int result = create(false, &tls, reterr);
     if (result < 0)
         return result;
-    result = read_certificate(certificate_file, &tls->pinned, reterr);
-    ERR_clear_error();
-    if (result < 0) {
-        bh_tls_destroy(tls);
-        return result;
-    }
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(tls->context, is_pinned, tls);
-    *ret_tls = tls;
-    return 0;
+    return give(tls, read_certificate(certificate_file, &tls->pinned, reterr), ret_tls);
 }

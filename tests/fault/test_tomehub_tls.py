@@ -23,16 +23,6 @@ CONNECTIONS = 100
 Command = Callable[..., CommandResult]
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Certificate:
-    return authority.issue("server")
-
-
 def shown_serial(server: Server, authority: Authority) -> str:
     """Of the certificate that the server shows."""
     with TlsConnection(server.port, authority.context()) as connection:

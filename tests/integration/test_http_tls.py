@@ -22,16 +22,6 @@ from support.tls import Authority, Certificate, TlsConnection, receive_buffer
 Start = Callable[..., Server]
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Certificate:
-    return authority.issue("server")
-
-
 @pytest.fixture
 def start(start_http: Start, authority: Authority, certificate: Certificate) -> Start:
     """Starts the test server under TLS."""

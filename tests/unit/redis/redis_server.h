@@ -56,16 +56,15 @@ static inline void redis_server_start(struct redis_server *const server)
     snprintf(port, sizeof(port), "%u", server->port);
     char password[64];
     snprintf(password, sizeof(password), "%s", server->password ? server->password : "");
+    char plain_port[] = "--port", tls_port[] = "--tls-port";
     char *const arguments[] = {
-        (char[]){ "redis-server" },
-        server->certificate ? (char[]){ "--tls-port" } : (char[]){ "--port" }, port,
+        (char[]){ "redis-server" }, server->certificate ? tls_port : plain_port, port,
         (char[]){ "--bind" }, (char[]){ "127.0.0.1" }, (char[]){ "--save" }, (char[]){ "" },
         (char[]){ "--appendonly" }, (char[]){ "no" }, (char[]){ "--requirepass" }, password,
         /* the rest under TLS alone */
-        server->certificate ? (char[]){ "--port" } : NULL, (char[]){ "0" },
-        (char[]){ "--tls-auth-clients" }, (char[]){ "no" }, (char[]){ "--tls-cert-file" },
-        (char *)(uintptr_t)server->certificate, (char[]){ "--tls-key-file" },
-        (char *)(uintptr_t)server->key, NULL
+        server->certificate ? plain_port : NULL, (char[]){ "0" }, (char[]){ "--tls-auth-clients" },
+        (char[]){ "no" }, (char[]){ "--tls-cert-file" }, (char *)(uintptr_t)server->certificate,
+        (char[]){ "--tls-key-file" }, (char *)(uintptr_t)server->key, NULL
     };
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
