@@ -540,6 +540,8 @@ bool tome_analyzer_next(struct tome_analyzer *const analyzer, struct tome_token 
             const size_t behind = skip_plain_words(analyzer, analyzer->offset);
             analyzer->after_single &= behind == analyzer->offset;
             analyzer->offset = behind;
+            if (behind == text.size)
+                break;
         }
         const size_t start = analyzer->offset;
         const size_t plain_end = plain_word_end(text, start);

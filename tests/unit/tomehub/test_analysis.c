@@ -276,6 +276,24 @@ static void test_words_by_their_first_letters(void **state)
     tome_analyzer_destroy(some);
 }
 
+/* Two whole blocks of 16 bytes without a word that is wanted, and one behind the end. */
+static void test_words_behind_the_end_are_not_read(void **state)
+{
+    (void)state;
+    static const char text[] = "Words, words. To the end. What? Bears.";
+    bool first_letters[256] = { ['b'] = true };
+    struct tome_analyzer *analyzer = NULL;
+    assert_int_equal(tome_analyzer_create(&analyzer), 0);
+    for (size_t size = 0; size < sizeof(text); size++) {
+        struct tome_token token;
+        tome_analyzer_begin_some(analyzer, (struct bh_str){ text, size }, first_letters);
+        const bool has_token = tome_analyzer_next(analyzer, &token);
+        assert_int_equal(has_token, size > 32);
+        assert_true(!has_token || token.end <= size);
+    }
+    tome_analyzer_destroy(analyzer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_long_words_are_cut_between_characters),
         cmocka_unit_test(test_plain_words_are_read_as_all_others),
         cmocka_unit_test(test_words_by_their_first_letters),
+        cmocka_unit_test(test_words_behind_the_end_are_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
