@@ -19,7 +19,7 @@ import pytest
 from support.epub import EpubWriter
 from support.database import Database, PostgresDatabase, SqliteDatabase
 from support.http import JsonClient, RawHttp
-from support.postgres import Postgres, server_folder
+from support.postgres import Postgres, own_server, server_folder
 from support.process import CommandResult, run_command
 from support.server import Server, ServerOptions
 from support.tls import Authority, Certificate
@@ -114,23 +114,15 @@ def postgres_template() -> Iterator[Path]:
 @pytest.fixture
 def postgres(postgres_template: Path) -> Iterator[Postgres]:
     """A running PostgreSQL server of the test's own."""
-    with server_folder() as folder:
-        server = Postgres(folder / "server", postgres_template)
-        server.start()
+    with own_server(postgres_template) as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture(scope="session")
 def postgres_server(postgres_template: Path) -> Iterator[Postgres]:
     """A PostgreSQL server of the session's own, started when the first test wants it."""
-    with server_folder() as folder:
-        server = Postgres(folder / "server", postgres_template)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    with own_server(postgres_template) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

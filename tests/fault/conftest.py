@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.database import Database, SqliteDatabase
-from support.postgres import Postgres, server_folder
+from support.postgres import Postgres, own_replica
 from support.postgres_load import Load, Options
 from support.tcp_proxy import TcpProxy
 
@@ -64,11 +64,8 @@ def load_url(proxy: TcpProxy, load_database: str) -> str:
 def replica(postgres: Postgres, load_database: str) -> Iterator[Postgres]:
     """A streaming replica of the server with the load's database."""
     assert load_database
-    with server_folder() as folder:
-        server = postgres.replica(folder / "server")
-        server.start()
+    with own_replica(postgres) as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from support.postgres import Postgres, server_folder
+from support.postgres import Postgres, own_replica
 from support.postgres_load import AWAY, CLIENTS, Load, wait_for_reads
 from support.process import busy
 
@@ -79,23 +79,18 @@ def test_one_replica_after_the_other(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load]
 ) -> None:
     """Of two replicas one is read from; when it dies, the other one; nobody misses a write."""
-    with server_folder() as folder:
-        other = postgres.replica(folder / "server")
-        other.start()
-        try:
-            hosts = f"127.0.0.1:{replica.port},127.0.0.1:{other.port}"
-            read_url = f"postgresql://postgres@{hosts}/load"
-            load = start_load(postgres.url("load"), read_url=read_url, deadline_s=30)
-            for dead, living in ((replica, other), (other, replica)):
-                wait_for_reads(dead, 200)
-                dead.kill()
-                wait_for_reads(living, 200)
-                load.wait_for_ok(500)
-                dead.start()
-            assert load.failed() <= 4 * CLIENTS, load.errors
-            load.finish(AWAY | {"BH_ECONFLICT"})
-        finally:
-            other.stop()
+    with own_replica(postgres) as other:
+        hosts = f"127.0.0.1:{replica.port},127.0.0.1:{other.port}"
+        read_url = f"postgresql://postgres@{hosts}/load"
+        load = start_load(postgres.url("load"), read_url=read_url, deadline_s=30)
+        for dead, living in ((replica, other), (other, replica)):
+            wait_for_reads(dead, 200)
+            dead.kill()
+            wait_for_reads(living, 200)
+            load.wait_for_ok(500)
+            dead.start()
+        assert load.failed() <= 4 * CLIENTS, load.errors
+        load.finish(AWAY | {"BH_ECONFLICT"})
 
 
 def test_told_to_be_read_only(

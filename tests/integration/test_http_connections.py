@@ -382,14 +382,19 @@ def test_at_the_limit_who_waits_longest_gives_way(start_http: Callable[..., Serv
     wait_until(lambda: counts(server)["canceled"] == 1)
 
 
+def start_short_of_descriptors(start_http: Callable[..., Server]) -> tuple[Server, RawHttp]:
+    """A server that can open ten files more."""
+    server = start_http()
+    limit = server.open_files() + 10
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    return server, RawHttp(server.port)
+
+
 @pytest.mark.alone
 def test_running_out_of_descriptors_neither_spins_nor_stops(
     start_http: Callable[..., Server],
 ) -> None:
-    server = start_http()
-    raw = RawHttp(server.port)
-    limit = server.open_files() + 10
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    server, raw = start_short_of_descriptors(start_http)
     held = [raw.connect() for _ in range(30)]
     for connection in held:
         connection.send(get("/wait?ms=1000", "Connection: close"))
@@ -407,10 +412,7 @@ def test_running_out_of_descriptors_neither_spins_nor_stops(
 def test_out_of_descriptors_who_asks_for_nothing_gives_way(
     start_http: Callable[..., Server],
 ) -> None:
-    server = start_http()
-    raw = RawHttp(server.port)
-    limit = server.open_files() + 10
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    _, raw = start_short_of_descriptors(start_http)
     silent = [raw.connect() for _ in range(15)]
     with raw.connect() as connection:
         connection.send(get("/api/health/live"))

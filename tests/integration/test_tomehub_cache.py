@@ -21,7 +21,7 @@ import pytest
 from support.http import Answer, JsonClient
 from support.http_layer import wait_until
 from support.ingest import finished, text_of
-from support.postgres import Postgres, server_folder
+from support.postgres import Postgres, own_replica, own_server
 from support.process import CommandResult
 from support.redis import Redis
 from support.server import Server
@@ -327,21 +327,15 @@ def test_nothing_old_comes_through_redis(
 
 @pytest.fixture(scope="module")
 def primary(postgres_template: Path) -> Iterator[Postgres]:
-    with server_folder() as folder:
-        server = Postgres(folder / "server", postgres_template)
-        server.start()
+    with own_server(postgres_template) as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture(scope="module")
 def replica(primary: Postgres) -> Iterator[Postgres]:
     """A streaming replica, which logs what it is asked."""
-    with server_folder() as folder:
-        server = primary.replica(folder / "server")
-        server.start(log_statement="all")
+    with own_replica(primary, log_statement="all") as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture

@@ -234,15 +234,34 @@ class Postgres:
         self.process = None
 
 
-def main() -> int:
+@contextmanager
+def own_server(template: Path | None = None) -> Iterator[Postgres]:
+    """A running server in a folder of its own; `template`: a data folder to begin with."""
     with server_folder() as folder:
-        server = Postgres(folder / "server")
+        server = Postgres(folder / "server", template)
         server.start()
         try:
-            environment = {**os.environ, "TEST_POSTGRES_URL": server.url()}
-            return subprocess.run(sys.argv[1:], env=environment).returncode
+            yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def own_replica(primary: Postgres, **settings: object) -> Iterator[Postgres]:
+    """A running streaming replica in a folder of its own."""
+    with server_folder() as folder:
+        server = primary.replica(folder / "server")
+        server.start(**settings)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def main() -> int:
+    with own_server() as server:
+        environment = {**os.environ, "TEST_POSTGRES_URL": server.url()}
+        return subprocess.run(sys.argv[1:], env=environment).returncode
 
 
 if __name__ == "__main__":
