@@ -24,11 +24,18 @@ class SqliteDatabase:
         """The settings of a library that is empty at first."""
         yield {"DATABASE_URL": f"sqlite:{folder / 'library.db'}"}
 
+    def sql(self, settings: dict[str, str], *statements: str) -> list[str]:
+        """Runs them on that library, all or none; the last one's rows, columns parted by |."""
+        path = settings["DATABASE_URL"].removeprefix("sqlite:")
+        rows: list[tuple[object, ...]] = []
+        with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+            for statement in statements:
+                rows = connection.execute(statement).fetchall()
+        return ["|".join(map(str, row)) for row in rows]
+
     def rows(self, settings: dict[str, str], table: str) -> int:
         """How many there are in a table of that library."""
-        path = settings["DATABASE_URL"].removeprefix("sqlite:")
-        with closing(sqlite3.connect(path, timeout=30)) as connection:
-            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(self.sql(settings, f"SELECT count(*) FROM {table}")[0])
 
 
 class PostgresDatabase:
@@ -62,10 +69,15 @@ class PostgresDatabase:
             "DATA_DIR": str(folder / "library.db.uploads"),
         }
 
+    def sql(self, settings: dict[str, str], *statements: str) -> list[str]:
+        """Runs them on that library, all or none; their rows, columns parted by |."""
+        schema = settings["DATABASE_URL"].partition("%3D")[2]
+        script = ";\n".join([f"SET search_path = {schema}", *statements])
+        return self.server.sql(script, "libraries").splitlines()
+
     def rows(self, settings: dict[str, str], table: str) -> int:
         """How many there are in a table of that library."""
-        schema = settings["DATABASE_URL"].partition("%3D")[2]
-        return int(self.server.sql(f"SELECT count(*) FROM {schema}.{table}", "libraries"))
+        return int(self.sql(settings, f"SELECT count(*) FROM {table}")[0])
 
 
 Database = SqliteDatabase | PostgresDatabase

@@ -70,10 +70,12 @@ int tome_concepts_find(struct bh_db *const db, const int64_t owner_id, const str
                        const int64_t limit, struct bh_arena *const arena,
                        struct tome_concepts *const ret_concepts, struct bh_error *const reterr)
 {
-    const struct bh_db_value parameters[] = { bh_db_int(owner_id), bh_db_text(prefix),
-                                              bh_db_int(limit) };
-    return query(db, &TOME_SQL_CONCEPTS_FIND, parameters, BH_COUNT_OF(parameters), arena,
-                 ret_concepts, reterr);
+    const struct bh_db_value find[] = { bh_db_int(owner_id), bh_db_text(prefix), bh_db_int(limit) };
+    const struct bh_db_value most[] = { bh_db_int(owner_id), bh_db_int(limit) };
+    return prefix.size == 0 ? query(db, &TOME_SQL_CONCEPTS_MOST, most, BH_COUNT_OF(most), arena,
+                                    ret_concepts, reterr)
+                            : query(db, &TOME_SQL_CONCEPTS_FIND, find, BH_COUNT_OF(find), arena,
+                                    ret_concepts, reterr);
 }
 
 int tome_concepts_get(struct bh_db *const db, const int64_t owner_id, const int64_t id,

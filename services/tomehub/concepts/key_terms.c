@@ -16,10 +16,10 @@
 #define SLOTS ((size_t)1 << 15)
 #define ENTRIES_MAX (SLOTS / 2)
 #define NODES_MAX ((size_t)1 << 18)
-#define LABEL_MAX 48 /* bytes of a term */
-#define NAME_WORDS_MAX 3
-#define WORD_MIN 3  /* bytes */
-#define PLAIN_MIN 6 /* of a word that is no name */
+#define LABEL_MAX 48                                        /* bytes of a term */
+#define TERM_MAX (TOME_KEY_WORDS_MAX * (TOME_FORM_MAX + 1)) /* bytes, folded */
+#define WORD_MIN 3                                          /* bytes */
+#define PLAIN_MIN 6                                         /* of a word that is no name */
 #define CANDIDATES_MAX 160
 #define CLUSTERED_MIN 0.5
 
@@ -181,20 +181,20 @@ static bool is_capital(const struct bh_str word)
 
 struct run { /* of words with capitals */
     size_t begin, end, words;
-    uint32_t hashes[NAME_WORDS_MAX];
+    uint32_t hashes[TOME_KEY_WORDS_MAX];
 };
 
 static void end_run(struct tome_key_terms *const terms, const struct bh_str text,
                     struct run *const run)
 {
     uint32_t hash = 0;
-    for (size_t i = 0; i < run->words && run->words >= 2 && run->words <= NAME_WORDS_MAX; i++) {
+    for (size_t i = 0; i < run->words && run->words >= 2 && run->words <= TOME_KEY_WORDS_MAX; i++) {
         const struct slot *const word = slot_of(terms, run->hashes[i]);
         if (word->hash != 0)
             terms->entries[word->entry].in_names_count++;
         hash = hash * 31 + run->hashes[i];
     }
-    if (run->words >= 2 && run->words <= NAME_WORDS_MAX)
+    if (run->words >= 2 && run->words <= TOME_KEY_WORDS_MAX)
         count_term(terms, hash, (struct bh_str){ text.data + run->begin, run->end - run->begin },
                    true, true);
     run->words = 0;
@@ -230,7 +230,7 @@ void tome_key_terms_add(struct tome_key_terms *const terms, const struct bh_str 
             end_run(terms, text, &run);
         if (capital && !is_first) {
             run.begin = run.words == 0 ? begin : run.begin;
-            if (run.words < NAME_WORDS_MAX)
+            if (run.words < TOME_KEY_WORDS_MAX)
                 run.hashes[run.words] = hash;
             run.words++;
             run.end = at;
@@ -302,18 +302,18 @@ static bool is_within_names(const struct entry *const entry)
     return 3 * entry->in_names_count >= 2 * entry->count;
 }
 
-/* The folded words with a blank between, and the id of their stems; false: not telling. */
+/* The first folded words with a blank between, and the id of their stems; false: not telling. */
 static bool read_term(struct tome_analyzer *const analyzer, const enum tome_language language,
                       const struct bh_str label, struct bh_arena *const arena,
                       struct tome_key_term *const ret_term)
 {
-    char folded[4 * TOME_FORM_MAX], stems[4 * TOME_FORM_MAX];
+    char folded[TERM_MAX], stems[TERM_MAX];
     size_t folded_size = 0, stems_size = 0, words = 0, telling = 0;
     struct tome_token token;
     if (!bh_str_is_utf8(label))
         return false;
     tome_analyzer_begin(analyzer, label);
-    while (tome_analyzer_next(analyzer, &token) && words < 4) {
+    while (words < TOME_KEY_WORDS_MAX && tome_analyzer_next(analyzer, &token)) {
         telling += !tome_language_is_stop_word(language, token.form);
         if (words++ > 0)
             folded[folded_size++] = stems[stems_size++] = ' ';
@@ -322,8 +322,6 @@ static bool read_term(struct tome_analyzer *const analyzer, const enum tome_lang
         const struct bh_str stem = tome_analyzer_stem(analyzer, &token, language);
         memcpy(stems + stems_size, stem.data, stem.size);
         stems_size += stem.size;
-        if (folded_size > 3 * TOME_FORM_MAX - 2 || stems_size > 3 * TOME_FORM_MAX - 2)
-            break;
     }
     if (telling < words || words == 0)
         return false;

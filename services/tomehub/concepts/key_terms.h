@@ -12,6 +12,7 @@
 #include "library/analysis.h"
 
 #define TOME_KEY_TERMS_MAX 40
+#define TOME_KEY_WORDS_MAX 3 /* of a term: there is an index for each (migration 0010) */
 #define TOME_KEY_RELATIONS_MAX 120
 
 struct tome_key_terms; /* opaque */

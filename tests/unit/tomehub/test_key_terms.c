@@ -80,6 +80,17 @@ static void test_forms_of_a_word_are_one(void **state)
     assert_string_equal(found(fixture), "lanterns 4");
 }
 
+/* What is one word to the pass over bytes may be several to the analysis; each wants an index. */
+static void test_a_term_has_three_words_at_most(void **state)
+{
+    struct fixture *const fixture = *state;
+    add(fixture,
+        "of Alfa\u00abBeta\u00abGamma\u00abDelta and Alfa\u00abBeta\u00abGamma\u00abDelta");
+    assert_string_equal(found(fixture), "Alfa\u00abBeta\u00abGamma\u00abDelta 2");
+    const struct bh_str term = fixture->result.terms[0].term;
+    assert_true(bh_str_equal(term, BH_STR("alfa beta gamma")));
+}
+
 static void test_no_text_harms(void **state)
 {
     static const char *const texts[] = {
@@ -113,6 +124,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clustered_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forms_of_a_word_are_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_term_has_three_words_at_most, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_text_harms, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_words, setup, teardown),
     };
