@@ -10,7 +10,7 @@
 #include "bulkhead/base/time.h"
 
 #define FINAL_GRACE_US (2 * BH_SECOND_US)
-#define ATTEMPTS_MAX 3 /* a statement refused for its preparation is prepared anew */
+#define ATTEMPTS_MAX 3 /* of a statement refused for its preparation, or for another's failure */
 
 void bh_pg_call_init(struct bh_pg_call *const call, const struct bh_statement *const statement,
                      const struct bh_db_value *const parameters, const size_t parameter_count,
@@ -43,7 +43,7 @@ static struct bh_pg_request *make_request(struct bh_pg_call *const call)
     bh_list_init(&request->node);
     call->fiber = bh_fiber_current();
     call->is_done = false;
-    call->is_stale = false;
+    call->is_to_repeat = false;
     call->code = 0;
     call->changes = 0;
     call->rows = (struct bh_pg_rows){ .arena = call->rows.arena };
@@ -91,8 +91,10 @@ static int stopped_early(const struct bh_pg_call *const call, const int stopped,
                         bh_error_text(stopped));
 }
 
+/* Only the first attempt shares a segment with others: the next is safe from their failures. */
 static int attempt_alone(struct bh_pool_loop *const pool, const unsigned statement_class,
-                         struct bh_pg_call *const call, struct bh_error *const reterr)
+                         struct bh_pg_call *const call, const bool is_first,
+                         struct bh_error *const reterr)
 {
     struct bh_pg_request *const request = make_request(call);
     if (!request)
@@ -110,6 +112,9 @@ static int attempt_alone(struct bh_pool_loop *const pool, const unsigned stateme
     }
     struct bh_pg_connection *const connection = bh_pg_connection_of(&request->lease);
     request->is_leased = true;
+    call->shares_segment = is_first && connection->config->lane == BH_DB_READ &&
+                           request->lease.lane == BH_POOL_LANE_SHARED &&
+                           request->lease.work_us <= BH_PG_SEGMENT_US;
     code = bh_pg_connection_send(connection, request, reterr);
     if (code) {
         request_ended(request, connection);
@@ -133,8 +138,8 @@ int bh_pg_call_alone(struct bh_pool_loop *const pool, const unsigned statement_c
 {
     int code = 0;
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-        code = attempt_alone(pool, statement_class, call, reterr);
-        if (!code || !call->is_stale)
+        code = attempt_alone(pool, statement_class, call, attempt == 0, reterr);
+        if (!code || !call->is_to_repeat)
             break;
     }
     return code;

@@ -94,6 +94,7 @@ static int add_session(struct bh_pg_config *const config, const char *const from
         text, sizeof(text),
         "-c statement_timeout=%llu -c idle_in_transaction_session_timeout=%llu"
         " -c client_connection_check_interval=100 -c jit=off"
+        " -c default_transaction_isolation=read\\ committed"
         " -c default_transaction_read_only=%s %s",
         (unsigned long long)(options->postgres->statement_timeout_us / BH_MS_US),
         (unsigned long long)((idle_us + BH_MS_US - 1) / BH_MS_US),

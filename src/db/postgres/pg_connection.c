@@ -29,6 +29,7 @@ static void request_end(struct bh_pg_connection *const connection,
                         struct bh_pg_request *const request)
 {
     struct bh_pg_call *const call = request->call;
+    bh_list_unlink(&request->node);
     if (call && call->span)
         call->span->ended_us = bh_time_now_us();
     request->ended(request, connection);
@@ -65,6 +66,7 @@ void bh_pg_connection_lose(struct bh_pg_connection *const connection,
     if (connection->state != BH_PG_OPEN && connection->state != BH_PG_CLOSING)
         return;
     connection->state = BH_PG_LOST;
+    connection->is_gathering = false;
     if (connection->lost.code == 0)
         connection->lost = *error;
     const struct bh_error why = connection->lost;
@@ -132,7 +134,7 @@ static void take_error(struct bh_pg_connection *const connection,
         forget_preparation(connection, request);
     if (request->call) {
         if (!request->call->code) {
-            request->call->is_stale = is_stale;
+            request->call->is_to_repeat = is_stale;
             request->call->code = code;
             request->call->error = error;
         }
@@ -142,6 +144,23 @@ static void take_error(struct bh_pg_connection *const connection,
                                connection->config->lane == BH_DB_WRITE;
     if (connection->lost.code == 0 && (bh_pg_error_is_fatal(result) || is_wrong_role))
         connection->lost = error;
+}
+
+/* Nothing of it has run. If that was its own failure, the call knows. */
+static void take_skipped(struct bh_pg_request *const request)
+{
+    if (request->has_failed)
+        return;
+    if (request->prepares && request->commands == request->before &&
+        request->slot->version == request->version)
+        request->slot->is_prepared = false;
+    struct bh_pg_call *const call = request->call;
+    if (call && !call->code) {
+        call->is_to_repeat = true;
+        call->code = bh_error_set(&call->error, BH_EUNAVAILABLE,
+                                  "statement \"%s\" was skipped: one sent with it failed",
+                                  call->statement->name);
+    }
 }
 
 static bool changes_rows(const char *const tag)
@@ -191,7 +210,7 @@ static bool take_result(struct bh_pg_connection *const connection,
 {
     switch (PQresultStatus(result)) {
     case PGRES_PIPELINE_SYNC:
-        bh_list_unlink(&request->node);
+        bh_assert(request->ends_segment);
         return true;
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
@@ -199,6 +218,7 @@ static bool take_result(struct bh_pg_connection *const connection,
         take_rows(request, result);
         break;
     case PGRES_PIPELINE_ABORTED: /* behind the command that failed */
+        take_skipped(request);
         break;
     case PGRES_FATAL_ERROR:
     case PGRES_BAD_RESPONSE:
@@ -231,6 +251,8 @@ static void take_results(struct bh_pg_connection *const connection)
         } else if (request->in_result) { /* the end of one command */
             request->in_result = false;
             request->commands++;
+            if (request->commands == request->expected && !request->ends_segment)
+                request_end(connection, request);
         } else if (PQstatus(connection->pg) != CONNECTION_OK) {
             lose_by_libpq(connection);
         }
@@ -294,6 +316,17 @@ void bh_pg_connection_watch(struct bh_pg_connection *const connection)
     uv_poll_start(&connection->poll, wanted, on_event);
 }
 
+/* Sends the sync. false: the connection is lost. */
+static bool close_segment(struct bh_pg_connection *const connection)
+{
+    connection->is_gathering = false;
+    connection->gathered_us = 0;
+    if (connection->state == BH_PG_OPEN && PQpipelineSync(connection->pg) != 1)
+        lose_by_libpq(connection);
+    bh_pg_connection_watch(connection);
+    return connection->state == BH_PG_OPEN;
+}
+
 static void set_cork(struct bh_pg_connection *const connection, const bool is_corked)
 {
     const int value = is_corked;
@@ -305,13 +338,15 @@ static void turn_ends(struct bh_task *const task)
 {
     struct bh_pg_connection *const connection = BH_CONTAINER_OF(task, struct bh_pg_connection,
                                                                 turn_end);
+    if (connection->is_gathering)
+        (void)!close_segment(connection);
     if (connection->is_corked)
         set_cork(connection, false);
 }
 
 /* libpq sends each segment by itself. What follows the first one in a turn of the loop is held back
  * and leaves in one piece at the turn's end: the server wakes up once for it. */
-static void gather(struct bh_pg_connection *const connection)
+static void hold_back(struct bh_pg_connection *const connection)
 {
     if (bh_list_is_empty(&connection->turn_end.node))
         bh_loop_at_turn_end(connection->loop, &connection->turn_end);
@@ -410,7 +445,28 @@ static bool send_all(struct bh_pg_connection *const connection, struct bh_pg_req
             !send_row(connection, request, name, &parameters))
             return false;
     }
-    return PQpipelineSync(connection->pg) == 1;
+    request->expected = request->before + request->prepares + call->row_count;
+    return true;
+}
+
+/* Makes the next request the last of the open segment, or the first of a new one. false: the
+ * connection is lost. */
+static bool begin_segment(struct bh_pg_connection *const connection, const bool is_shared,
+                          const uint64_t work_us)
+{
+    if (!is_shared)
+        hold_back(connection);
+    else if (bh_list_is_empty(&connection->turn_end.node))
+        bh_loop_at_turn_end(connection->loop, &connection->turn_end);
+    if (!connection->is_gathering)
+        return true;
+    struct bh_pg_request *const last = BH_LIST_ENTRY(connection->requests.prev,
+                                                     struct bh_pg_request, node);
+    const bool is_answered = last->commands == last->expected; /* libpq had sent it already */
+    if (!is_shared || is_answered || connection->gathered_us + work_us > BH_PG_SEGMENT_US)
+        return close_segment(connection);
+    last->ends_segment = false;
+    return true;
 }
 
 static void request_init(struct bh_pg_request *const request)
@@ -421,6 +477,8 @@ static void request_init(struct bh_pg_request *const request)
     request->prepares = false;
     request->in_result = false;
     request->commands = 0;
+    request->expected = 0;
+    request->ends_segment = true;
     request->has_failed = false;
 }
 
@@ -452,12 +510,18 @@ int bh_pg_connection_send(struct bh_pg_connection *const connection,
         call->span->granted_us = bh_time_now_us();
     request_init(request);
     request->statement = call->statement;
-    gather(connection);
+    if (!begin_segment(connection, call->shares_segment, request->lease.work_us))
+        return bh_pg_connection_lost_error(connection, name, reterr);
     request->slot = slot_of(connection, call->statement);
     if (!send_all(connection, request, call))
         return send_failed(connection, name, reterr);
+    if (!call->shares_segment && PQpipelineSync(connection->pg) != 1)
+        return send_failed(connection, name, reterr);
     bh_list_append(&connection->requests, &request->node);
-    bh_pg_connection_watch(connection);
+    connection->is_gathering = call->shares_segment;
+    connection->gathered_us += request->lease.work_us;
+    if (!connection->is_gathering)
+        bh_pg_connection_watch(connection);
     return 0;
 }
 

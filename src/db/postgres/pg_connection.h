@@ -1,10 +1,11 @@
 /*
  * One connection to PostgreSQL on the loop of its shard, in libpq's pipeline mode.
  *
- * A request is one statement (for one or many rows of parameters) closed by a sync of its own, so
- * that its failure touches no other. Requests are answered in the order they were sent; each result
- * goes to the request it belongs to, and if nobody waits for that any more, nowhere. Loop thread,
- * but for opening (pg_config.h).
+ * A request is one statement, for one or many rows of parameters. A segment is what one sync
+ * closes: one request, so that its failure touches no other, or the short reads of a loop turn.
+ * When one of those fails, the server skips the ones behind it, and their callers send them again.
+ * Requests are answered in the order they were sent; each result goes to the request it belongs to,
+ * and if nobody waits for that any more, nowhere. Loop thread, but for opening (pg_config.h).
  */
 #pragma once
 
@@ -16,6 +17,10 @@
 #include "db/postgres/pg_value.h"
 #include "db/trace.h"
 
+/* Predicted work of the reads that share a segment. Answers leave the server when a segment ends: a
+ * longer one would keep the first of them back, and this process without work. */
+#define BH_PG_SEGMENT_US 200
+
 struct bh_pg_connection;
 
 /* What a caller wants and gets; on its stack. */
@@ -24,6 +29,7 @@ struct bh_pg_call {
     const struct bh_db_value *parameters;
     size_t parameter_count, row_count;
     const char *before[2];  /* texts to run first, in the same segment; NULL: none */
+    bool shares_segment;    /* with others' reads: not if it changes anything */
     struct bh_fiber *fiber; /* woken when `is_done` */
 
     struct bh_trace_span *span; /* NULL: not timed */
@@ -32,7 +38,7 @@ struct bh_pg_call {
     int code; /* 0, or `error.code` */
     struct bh_error error;
     bool is_done;
-    bool is_stale; /* refused for its preparation: sent again, it may succeed */
+    bool is_to_repeat; /* refused for its preparation, or not run: sent again, it may succeed */
 };
 
 /* A statement on its way; the sender's memory until `ended` was called. */
@@ -51,6 +57,8 @@ struct bh_pg_request {
     bool prepares;   /* the first of those is the preparation */
     bool in_result;  /* the current command has answered */
     size_t commands; /* answered to their end */
+    size_t expected; /* of them */
+    bool ends_segment;
     bool has_failed;
 };
 
@@ -81,7 +89,9 @@ struct bh_pg_connection {
     struct bh_pg_prepared *prepared;
     struct bh_buf texts;      /* of parameters, while they are sent */
     struct bh_task turn_end;  /* queued: something was sent in this loop turn */
-    bool is_corked;           /* TCP holds back what follows until the turn\'s end */
+    bool is_corked;           /* TCP holds back what follows until the turn's end */
+    bool is_gathering;        /* the last request's segment is open until the turn's end */
+    uint64_t gathered_us;     /* predicted work in that segment */
     struct bh_error lost;     /* why, once LOST */
     struct bh_fiber *driver;  /* drives the socket itself (pg_plain.h); NULL: requests do */
     struct bh_pg_job *job;    /* opening or cancelling on a worker thread */
