@@ -77,15 +77,15 @@ static int page_text(const struct bh_db_rows *const rows, const int64_t page_num
 {
     size_t size = 0;
     for (size_t row = 0; row < rows->row_count; row++)
-        size += bh_db_text_at(rows, row, 4).size;
+        size += bh_db_text_at(rows, row, 7).size;
     char *const text = bh_arena_alloc(arena, size + 1);
     if (text == NULL)
         return tome_error_memory(reterr);
     size_t used = 0;
     for (size_t row = 0; row < rows->row_count; row++) {
         const struct bh_str slice = tome_page_slice(
-            bh_db_text_at(rows, row, 4), (size_t)bh_db_int_at(rows, row, 3),
-            (uint32_t)bh_db_int_at(rows, row, 1), bh_db_text_at(rows, row, 2),
+            bh_db_text_at(rows, row, 7), (size_t)bh_db_int_at(rows, row, 6),
+            (uint32_t)bh_db_int_at(rows, row, 4), bh_db_text_at(rows, row, 5),
             (uint32_t)page_number);
         if (slice.size > 0)
             memcpy(text + used, slice.data, slice.size);
@@ -99,36 +99,25 @@ int tome_chunks_page(struct bh_db *const db, const int64_t owner_id, const int64
                      const int64_t page_number, struct bh_arena *const arena,
                      struct tome_book_page *const ret_page, struct bh_error *const reterr)
 {
-    struct bh_db_value parameters[] = { bh_db_int(owner_id), bh_db_int(book_id),
-                                        bh_db_int(page_number), bh_db_null(), bh_db_null() };
-    struct bh_db_transaction *snapshot = NULL;
-    struct bh_db_rows info, rows;
-    int result = bh_db_begin(db, BH_DB_READ, &snapshot, reterr);
-    if (result == 0)
-        result = bh_db_transaction_query(snapshot, &TOME_SQL_PAGE_INFO, parameters, 3, arena, &info,
-                                         reterr);
-    if (result == 0 && info.row_count == 0)
-        result = bh_error_set(reterr, BH_ENOTFOUND, "there is no book %lld", (long long)book_id);
-    if (result == 0 && page_number > bh_db_int_at(&info, 0, 1))
-        result = bh_error_set(reterr, BH_ENOTFOUND, "book %lld has %lld pages", (long long)book_id,
-                              (long long)bh_db_int_at(&info, 0, 1));
-    if (result == 0) {
-        const int64_t first = tome_chunk_id_first(book_id);
-        parameters[2] = bh_db_int(first);
-        parameters[3] = bh_db_int(first + bh_db_int_at(&info, 0, 2));
-        parameters[4] = bh_db_int(page_number);
-        result = bh_db_transaction_query(snapshot, &TOME_SQL_PAGE_CHUNKS, parameters,
-                                         BH_COUNT_OF(parameters), arena, &rows, reterr);
-    }
-    bh_db_rollback(snapshot);
+    const struct bh_db_value parameters[] = { bh_db_int(owner_id), bh_db_int(book_id),
+                                              bh_db_int(tome_chunk_id_first(book_id)),
+                                              bh_db_int(page_number) };
+    struct bh_db_rows rows;
     struct bh_str text;
+    int result = bh_db_query(db, BH_DB_READ, &TOME_SQL_PAGE, parameters, BH_COUNT_OF(parameters),
+                             arena, &rows, reterr);
+    if (result == 0 && rows.row_count == 0)
+        result = bh_error_set(reterr, BH_ENOTFOUND, "there is no book %lld", (long long)book_id);
+    if (result == 0 && page_number > bh_db_int_at(&rows, 0, 1))
+        result = bh_error_set(reterr, BH_ENOTFOUND, "book %lld has %lld pages", (long long)book_id,
+                              (long long)bh_db_int_at(&rows, 0, 1));
     if (result == 0)
         result = page_text(&rows, page_number, arena, &text, reterr);
     if (result == 0)
-        *ret_page = (struct tome_book_page){ .page_kind = bh_db_text_at(&info, 0, 0),
-                                             .page_count = bh_db_int_at(&info, 0, 1),
-                                             .page_label = bh_db_text_at(&info, 0, 3),
-                                             .chapter = bh_db_text_at(&info, 0, 4),
+        *ret_page = (struct tome_book_page){ .page_kind = bh_db_text_at(&rows, 0, 0),
+                                             .page_count = bh_db_int_at(&rows, 0, 1),
+                                             .page_label = bh_db_text_at(&rows, 0, 2),
+                                             .chapter = bh_db_text_at(&rows, 0, 3),
                                              .text = text };
     return result;
 }
