@@ -53,6 +53,7 @@ class Statements:
 
     slow: int  # those that read texts or the index
     state: int  # those that asked whether the library has changed
+    all: int  # and all others
 
 
 class SlowDatabase:
@@ -95,7 +96,8 @@ class SlowDatabase:
         named = "|".join(TABLES)
         rows = self.server.query(
             f"""SELECT coalesce(sum(calls) FILTER (WHERE query ~ '\\m({named})\\M'), 0),
-                       coalesce(sum(calls) FILTER (WHERE query ~ '\\mbooks\\M.*changed'), 0)
+                       coalesce(sum(calls) FILTER (WHERE query ~ '\\mbooks\\M.*changed'), 0),
+                       coalesce(sum(calls), 0)
             FROM pg_stat_statements WHERE userid = '{ROLE}'::regrole""",
             DATABASE,
         )
