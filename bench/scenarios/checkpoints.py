@@ -1,12 +1,12 @@
 """The load checkpoints: what crowds of users get from a slow database, feature by feature.
 
 A user's request is a search with details, the concepts beside it, and the page of the first hit:
-four statements on the database, each of which takes 200 to 300 ms there (slow_database.py) and
-holds a connection meanwhile (five, before a page was read by one); three requests over HTTP, one after another, timed as one. One in
-fifty asks for a streamed answer in place of the search. What is asked is drawn by Zipf's law
-(exponent 1) from 200 searches. Between requests a user thinks for six seconds on average: with it
-the old pool loses at 100 users what it used to lose. Each has an address of their own, and the
-default rate limits.
+four statements on the database (five, before a page was read by one), each of which takes 200 to
+300 ms there (slow_database.py) and holds a connection meanwhile; three requests over HTTP, one
+after another, timed as one. One in fifty asks for a streamed answer in place of the search. What is
+asked is drawn by Zipf's law (exponent 1) from 200 searches. Between requests a user thinks for six
+seconds on average: with it the old pool loses at 100 users what it used to lose. Each has an
+address of their own, and the default rate limits.
 
     old   20 connections, for which nobody waits (but one, for half a second); nothing else
     A     60 connections (10 of them write), calls wait in order for 30 s; rate limits

@@ -236,6 +236,11 @@ int bh_cache_fetch(struct bh_cache *const cache, const struct bh_cache_fetch *co
                                                           now_us, &found_value);
     call.flight = found == BH_CACHE_FOUND_FRESH ? NULL : find_flight(&call);
     const bool is_loading = call.flight != NULL;
+    if (fetch->only_new && (found != BH_CACHE_FOUND_NONE || is_loading)) {
+        pthread_mutex_unlock(&call.shard->mutex);
+        bh_cache_value_unref(found_value);
+        return BH_EEXISTS;
+    }
     const bool is_served = found == BH_CACHE_FOUND_FRESH ||
                            (found == BH_CACHE_FOUND_STALE && is_loading);
     if (!is_served && is_loading) {

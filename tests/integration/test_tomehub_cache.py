@@ -415,6 +415,40 @@ def test_nothing_old_comes_while_a_replica_lags_now_and_then(
     assert asked > 0
 
 
+SLOW_STATE = """
+CREATE FUNCTION wait() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_sleep(0.02 + 0.08 * random());
+    RETURN true;
+END $$;
+CREATE ROLE {role} LOGIN;
+GRANT ALL ON SCHEMA public TO {role};
+GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
+GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role};
+CREATE POLICY slow ON owners USING ((SELECT wait()));
+ALTER TABLE owners ENABLE ROW LEVEL SECURITY;
+"""
+
+
+@pytest.mark.postgresql
+def test_nothing_old_comes_when_readings_of_the_state_overtake_each_other(
+    start_tomehub: Callable[..., Server], primary: Postgres
+) -> None:
+    """It takes each of them 20 to 100 ms, by row-level security, which holds for who is no
+    superuser."""
+    name = f"slow_{os.getpid()}"
+    url = primary.create(name)
+    start_tomehub(DATABASE_URL=url)  # makes the tables
+    primary.sql(SLOW_STATE.format(role=name), name)
+    settings = {"RATE_LIMIT_SEARCH": 10**6, "RATE_LIMIT_GLOBAL": 10**6}
+    settings |= {"DATABASE_URL": url.replace("//postgres@", f"//{name}@")}
+    assert name + "@" in str(settings["DATABASE_URL"])
+    checker = Checker([start_tomehub(**settings), start_tomehub(**settings)], rests=True)
+    checker.run(CHECK_SECONDS)
+    assert not checker.faults, (len(checker.faults), checker.faults[:5])
+    assert checker.reads > 20 and checker.kept > 0 and min(checker.answered) > 0
+
+
 @pytest.mark.postgresql
 def test_a_server_is_not_taken_for_dead_because_a_replica_knows_no_locks(
     start_replicated: Callable[..., Server], replica: Postgres

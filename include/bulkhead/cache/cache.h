@@ -111,6 +111,7 @@ struct bh_cache_fetch {
     struct bh_cache_lifetime lifetime;
     bh_cache_load *load;
     void *argument;
+    bool only_new; /* BH_EEXISTS if there is a value, or another caller's load, to be had */
 };
 
 /* The value of the key: a fresh one at once, else loaded, once for all who miss it meanwhile, on

@@ -24,7 +24,7 @@ static const struct {
 } statements[] = {
     { 'S', "search", "search_postings" },       { 'A', "search", "search_postings" },
     { 'B', "search_books", "search_postings" }, { 'c', "chunk_by_id", "chunk_by_id" },
-    { 'b', "book_by_id", "book_by_id" },        { 'p', "page_chunks", "page_chunks" },
+    { 'b', "book_by_id", "book_by_id" },        { 'p', "page", "page" },
     { 'l', "books_count", "books_count" },
 };
 
@@ -146,27 +146,41 @@ static uint64_t time_to_live_us(const struct tome_settings *const settings,
     return settings->cache_ttl_default_us;
 }
 
-/* A load that asks the other servers' answers first. */
-struct shared_load {
+struct load {
     struct tome_cache *cache;
     const struct tome_question *question;
-    struct tome_library_state state; /* the answer is of this one or a later one */
     bool was_kept;
 };
 
+static int load_alone(void *const argument, struct bh_cache_value **const ret_value,
+                      struct bh_error *const reterr)
+{
+    const struct load *const load = argument;
+    const uint64_t begun_us = bh_time_now_us();
+    const int result = load->question->load(load->question->argument, ret_value, reterr);
+    if (result == 0)
+        tome_freshness_note_load(load->cache->freshness, bh_time_now_us() - begun_us);
+    return result;
+}
+
+/* Asks the other servers' answers first. They are named by the state that is known by now, when the
+ * load's tags are noted: by an earlier one, an answer older than the tags would be kept. */
 static int load_shared(void *const argument, struct bh_cache_value **const ret_value,
                        struct bh_error *const reterr)
 {
-    struct shared_load *const load = argument;
+    struct load *const load = argument;
     const struct tome_question *const question = load->question;
     struct bh_redis *const redis = load->cache->redis;
     const struct bh_str key = { question->key->data, question->key->size };
-    load->was_kept = tome_second_level_get(redis, &load->state, key, ret_value);
+    struct tome_library_state state;
+    if (!tome_freshness_known(load->cache->freshness, question->owner_id, &state))
+        return load_alone(load, ret_value, reterr);
+    load->was_kept = tome_second_level_get(redis, &state, key, ret_value);
     if (load->was_kept)
         return 0;
-    const int result = question->load(question->argument, ret_value, reterr);
+    const int result = load_alone(load, ret_value, reterr);
     if (result == 0)
-        tome_second_level_put(redis, &load->state, key, *ret_value,
+        tome_second_level_put(redis, &state, key, *ret_value,
                               time_to_live_us(load->cache->settings, question->class));
     return result;
 }
@@ -179,26 +193,32 @@ static void count_hit(struct tome_cache *const cache, const struct tome_key *con
             bh_trace_saved(&cache->saved[i]);
 }
 
+/* A content is one row: as quick to read as to ask for. */
+static bool is_shared(const struct tome_cache *const cache,
+                      const struct tome_question *const question)
+{
+    return cache->redis != NULL && question->class != TOME_CACHE_CONTENT;
+}
+
+/* `only_new`: only what is read from now on will do, else BH_EEXISTS. */
 static int fetch(struct tome_cache *const cache, const struct tome_question *const question,
-                 const struct tome_library_state *const state,
-                 struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin,
-                 struct bh_error *const reterr)
+                 const bool only_new, struct bh_cache_value **const ret_value,
+                 struct tome_origin *const ret_origin, struct bh_error *const reterr)
 {
     const uint64_t ttl_us = time_to_live_us(cache->settings, question->class);
     const uint64_t tags[] = { tome_tag_owner(question->owner_id),
                               question->book_id != 0
                                   ? tome_tag_book(question->owner_id, question->book_id)
                                   : tome_tag_lists(question->owner_id) };
-    struct shared_load load = { .cache = cache, .question = question, .state = *state };
-    /* A content is one row: as quick to read as to ask for. */
-    const bool is_shared = cache->redis != NULL && question->class != TOME_CACHE_CONTENT;
+    struct load load = { .cache = cache, .question = question };
     const struct bh_cache_fetch what = {
         .key = { question->key->data, question->key->size },
         .tags = tags,
         .tag_count = BH_COUNT_OF(tags),
         .lifetime = { .ttl_us = ttl_us, .stale_us = ttl_us / STALE_SHARE },
-        .load = is_shared ? load_shared : question->load,
-        .argument = is_shared ? &load : question->argument,
+        .load = is_shared(cache, question) ? load_shared : load_alone,
+        .argument = &load,
+        .only_new = only_new,
     };
     enum bh_cache_outcome outcome = BH_CACHE_LOADED;
     const int result = bh_cache_fetch(cache->values, &what, bh_time_now_us(), ret_value, &outcome,
@@ -213,9 +233,9 @@ static int fetch(struct tome_cache *const cache, const struct tome_question *con
 
 /* As tome_freshness_check; of owners that are not known there nothing is read that is older. */
 static int check(struct tome_cache *const cache, const int64_t owner_id,
-                 struct tome_library_state *const ret_state, struct bh_error *const reterr)
+                 struct bh_error *const reterr)
 {
-    const int result = tome_freshness_check(cache->freshness, owner_id, ret_state, reterr);
+    const int result = tome_freshness_check(cache->freshness, owner_id, reterr);
     if (result == BH_ELIMIT)
         bh_db_note_seen(cache->db);
     return result;
@@ -226,8 +246,7 @@ int tome_cache_catch_up(struct tome_cache *const cache, const int64_t owner_id,
 {
     if (cache == NULL || !cache->has_replica)
         return 0;
-    struct tome_library_state state;
-    const int result = check(cache, owner_id, &state, reterr);
+    const int result = check(cache, owner_id, reterr);
     return result == BH_ELIMIT || result == BH_ENOTFOUND ? 0 : result;
 }
 
@@ -260,7 +279,6 @@ static bool give_old(struct tome_cache *const cache, const struct tome_question 
 /* Who has an answer of before need not wait for as long as the request may take. */
 static int check_freshness(struct tome_cache *const cache,
                            const struct tome_question *const question,
-                           struct tome_library_state *const ret_state,
                            struct bh_error *const reterr)
 {
     uint64_t age_us = 0;
@@ -271,7 +289,7 @@ static int check_freshness(struct tome_cache *const cache,
     bh_cache_value_unref(old);
     if (is_shortened)
         bh_fiber_set_deadline(patient_us);
-    const int result = check(cache, question->owner_id, ret_state, reterr);
+    const int result = check(cache, question->owner_id, reterr);
     if (is_shortened)
         bh_fiber_set_deadline(deadline_us);
     return result == BH_ETIMEDOUT && is_shortened
@@ -279,22 +297,43 @@ static int check_freshness(struct tome_cache *const cache,
                : result;
 }
 
+/* Whether an answer that is made now needs no check: nothing can be newer than what is read from
+ * the primary after the question came. (What is kept of it holds as long as its tags, as any.)
+ * Else, or where the check costs nothing, it comes first. */
+static bool may_load_first(struct tome_cache *const cache,
+                           const struct tome_question *const question)
+{
+    if (!cache->may_hang || cache->has_replica || is_shared(cache, question))
+        return false;
+    const struct bh_str key = { question->key->data, question->key->size };
+    struct tome_library_state state; /* the first check voids everything */
+    uint64_t age_us = 0;
+    struct bh_cache_value *const kept = bh_cache_get_old(cache->values, key, UINT64_MAX,
+                                                         bh_time_now_us(), &age_us);
+    bh_cache_value_unref(kept);
+    return kept == NULL && tome_freshness_known(cache->freshness, question->owner_id, &state);
+}
+
 /* *ret_is_kept: false where answers of this owner are not. */
 static int ask_kept(struct tome_cache *const cache, const struct tome_question *const question,
                     struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin,
                     bool *const ret_is_kept, struct bh_error *const reterr)
 {
-    struct tome_library_state state;
     struct bh_error error;
     *ret_is_kept = true;
     /* Asking a database that is down means waiting for it. */
     if (bh_database_breakers_is_down(cache->breakers, BH_DB_READ) &&
         give_old(cache, question, ret_value, ret_origin))
         return 0;
-    int result = check_freshness(cache, question, &state, &error);
-    *ret_is_kept = result != BH_ELIMIT && result != BH_ENOTFOUND;
-    if (result == 0)
-        result = fetch(cache, question, &state, ret_value, ret_origin, &error);
+    int result = BH_EEXISTS;
+    if (may_load_first(cache, question))
+        result = fetch(cache, question, true, ret_value, ret_origin, &error);
+    if (result == BH_EEXISTS) {
+        result = check_freshness(cache, question, &error);
+        *ret_is_kept = result != BH_ELIMIT && result != BH_ENOTFOUND;
+        if (result == 0)
+            result = fetch(cache, question, false, ret_value, ret_origin, &error);
+    }
     if (result == BH_EUNAVAILABLE && give_old(cache, question, ret_value, ret_origin))
         return 0;
     if (result != 0 && *ret_is_kept && reterr != NULL)
@@ -317,7 +356,6 @@ int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *c
 
 void tome_cache_note_change(struct tome_cache *const cache, const int64_t owner_id)
 {
-    struct tome_library_state state;
-    if (cache != NULL && check(cache, owner_id, &state, NULL) != 0)
+    if (cache != NULL && check(cache, owner_id, NULL) != 0)
         bh_cache_invalidate(cache->values, tome_tag_owner(owner_id));
 }

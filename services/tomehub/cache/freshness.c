@@ -2,9 +2,12 @@
  * Owners are found in a table that only grows, without a lock; what is known of one is guarded by
  * its mutex.
  *
- * Reading the generation goes in rounds: a call is content with a round that began after it, so at
- * most one runs for an owner at a time, and those who come meanwhile share the next one. The mark
- * of the database is taken before a round reads: while it stays, so does what the round found.
+ * Reading the generation goes in rounds: a call is content with a round that began after it, and
+ * all who come before the next one begins share that. Where every call needs one (the database has
+ * no mark), rounds begin some time apart, a small part of what a kept answer costs to make: so a
+ * database that is slow is asked less often, and one that is quick not more slowly. A round that
+ * takes long is followed before it has ended: who came after its beginning waits for the next one,
+ * not for both. A mark is taken before a round reads: while it stays, so does what the round found.
  *
  * The generation is read from the primary. Whoever finds a new one tells the database before
  * anybody else hears of it, so what is loaded for it comes from a server that has it.
@@ -14,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/time.h"
@@ -27,6 +31,12 @@
 #define ARENA_BYTES 65536
 #define UNKNOWN INT64_MAX /* no book was changed behind it */
 
+#define PACE_SHARE 16 /* of a load's time: by it rounds begin apart */
+#define PACE_MAX_US (20 * BH_MS_US)
+#define LOAD_WEIGHT 8                  /* the newest load's in the mean is one in so many */
+#define ROUNDS_MAX 4                   /* of an owner at a time */
+#define OVERLAP_MIN_US (20 * BH_MS_US) /* what ends sooner is waited for */
+
 struct owner {
     int64_t id;
     struct owner *chain; /* constant, as id */
@@ -36,13 +46,17 @@ struct owner {
     bool has_mark;
     uint64_t mark;             /* taken before the last round */
     uint64_t begun, completed; /* rounds: the number of the newest */
-    bool is_running;
+    uint64_t begun_us;         /* when the newest did */
+    uint64_t took_us;          /* the last one that ended */
+    unsigned running;
     struct tome_event ended;
 };
 
 struct tome_freshness {
     struct bh_db *db;
     struct bh_cache *cache;
+    bool has_marks;           /* of what was committed: most calls need no round */
+    _Atomic uint64_t load_us; /* what making an answer takes: a mean that forgets */
     _Atomic(struct owner *) buckets[BUCKETS];
     pthread_mutex_t mutex; /* of those who add */
     unsigned count;
@@ -83,6 +97,7 @@ int tome_freshness_create(struct bh_db *const db, struct bh_cache *const cache,
         return BH_ENOMEM;
     freshness->db = db;
     freshness->cache = cache;
+    freshness->has_marks = strcmp(bh_db_backend(db), "sqlite") == 0;
     pthread_mutex_init(&freshness->mutex, NULL);
     *ret_freshness = freshness;
     return 0;
@@ -147,6 +162,11 @@ static struct owner *owner_of(struct tome_freshness *const freshness, const int6
 
 /* ---- A round ---- */
 
+static bool is_same(const struct tome_library_state a, const struct tome_library_state b)
+{
+    return a.generation == b.generation && a.stamp == b.stamp;
+}
+
 /* (Of a library that was put back to an earlier state, nothing is told.)
  * Each change has a generation of its own, which its books carry until they are changed again. All
  * changes up to `generation` are told by the rows if each number stands in one. */
@@ -167,14 +187,19 @@ static bool tells_all(const struct bh_db_rows *const rows, const int64_t known,
     return count == generation - known;
 }
 
-/* `known` as when the rows were asked for. */
-static void apply(struct tome_freshness *const freshness, struct owner *const owner,
-                  const int64_t known, const struct bh_db_rows *const rows)
+/* `known`: the owner's state when the rows were asked for. False: another round has found a newer
+ * one since, and whether before this one looked or after it nobody can tell. */
+static bool apply(struct tome_freshness *const freshness, struct owner *const owner,
+                  const struct tome_library_state known, const struct bh_db_rows *const rows)
 {
-    const int64_t generation = bh_db_int_at(rows, 0, 0), stamp = bh_db_int_at(rows, 0, 3);
-    if (generation == known && stamp == owner->state.stamp)
-        return;
-    if (tells_all(rows, known, generation)) {
+    const struct tome_library_state found = { bh_db_int_at(rows, 0, 0), bh_db_int_at(rows, 0, 3) };
+    if (is_same(found, owner->state))
+        return true;
+    if (!is_same(known, owner->state))
+        return false;
+    /* First: a load that begins when the tags are new must not read what is old. */
+    bh_db_note_seen(freshness->db);
+    if (tells_all(rows, known.generation, found.generation)) {
         bh_cache_invalidate(freshness->cache, tome_tag_lists(owner->id));
         for (size_t i = 0; i < rows->row_count; i++)
             bh_cache_invalidate(freshness->cache,
@@ -182,8 +207,23 @@ static void apply(struct tome_freshness *const freshness, struct owner *const ow
     } else {
         bh_cache_invalidate(freshness->cache, tome_tag_owner(owner->id));
     }
-    bh_db_note_seen(freshness->db);
-    owner->state = (struct tome_library_state){ generation, stamp };
+    owner->state = found;
+    return true;
+}
+
+static int read_changes(struct tome_freshness *const freshness, const struct owner *const owner,
+                        const int64_t known, struct bh_arena **const ret_arena,
+                        struct bh_db_rows *const ret_rows, struct bh_error *const reterr)
+{
+    const struct bh_db_value parameters[] = { bh_db_int(owner->id), bh_db_int(known),
+                                              bh_db_int(CHANGES_MAX + 1) };
+    int result = bh_arena_create(ARENA_BYTES, ret_arena);
+    if (result == 0)
+        result = bh_db_query(freshness->db, BH_DB_READ, &TOME_SQL_LIBRARY_CHANGES, parameters,
+                             BH_COUNT_OF(parameters), *ret_arena, ret_rows, reterr);
+    if (result == 0 && ret_rows->row_count == 0)
+        result = bh_error_set(reterr, BH_ENOTFOUND, "there is no owner %lld", (long long)owner->id);
+    return result;
 }
 
 /* The owner's mutex is held, but not while the database is asked. */
@@ -193,31 +233,65 @@ static int run_round(struct tome_freshness *const freshness, struct owner *const
     struct bh_arena *arena BH_CLEANUP(bh_arena_destroy_cleanup) = NULL;
     struct bh_db_rows rows = { 0 };
     uint64_t mark = 0;
-    const int64_t known = owner->state.generation;
-    const uint64_t number = ++owner->begun;
-    owner->is_running = true;
+    const struct tome_library_state known = owner->state;
+    const uint64_t number = ++owner->begun, begun_us = bh_time_now_us();
+    owner->begun_us = begun_us;
+    owner->running++;
     pthread_mutex_unlock(&owner->mutex);
 
     const bool has_mark = bh_db_change_mark(freshness->db, &mark);
-    const struct bh_db_value parameters[] = { bh_db_int(owner->id), bh_db_int(known),
-                                              bh_db_int(CHANGES_MAX + 1) };
-    int result = bh_arena_create(ARENA_BYTES, &arena);
-    if (result == 0)
-        result = bh_db_query(freshness->db, BH_DB_READ, &TOME_SQL_LIBRARY_CHANGES, parameters,
-                             BH_COUNT_OF(parameters), arena, &rows, reterr);
-    if (result == 0 && rows.row_count == 0)
-        result = bh_error_set(reterr, BH_ENOTFOUND, "there is no owner %lld", (long long)owner->id);
+    const int result = read_changes(freshness, owner, known.generation, &arena, &rows, reterr);
 
     pthread_mutex_lock(&owner->mutex);
-    if (result == 0) {
-        apply(freshness, owner, known, &rows);
+    /* Who waits for a round is as content with a newer one, and that has told all by now. */
+    if (result == 0 && number > owner->completed && apply(freshness, owner, known, &rows)) {
         owner->has_mark = has_mark;
         owner->mark = mark;
         owner->completed = number;
     }
-    owner->is_running = false;
+    if (result != 0)
+        owner->begun_us = 0; /* the next one need not wait */
+    owner->took_us = bh_time_now_us() - begun_us;
+    owner->running--;
     tome_event_raise(&owner->ended);
     return result;
+}
+
+/* ---- Waiting for one ---- */
+
+static uint64_t later(const uint64_t a, const uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* From when on another round may begin. */
+static uint64_t next_round_us(const struct tome_freshness *const freshness,
+                              const struct owner *const owner)
+{
+    if (freshness->has_marks)
+        return owner->running == 0 ? 0 : BH_NEVER_US;
+    if (owner->running == ROUNDS_MAX)
+        return BH_NEVER_US;
+    const uint64_t pace_us = atomic_load(&freshness->load_us) / PACE_SHARE;
+    uint64_t apart_us = pace_us < PACE_MAX_US ? pace_us : PACE_MAX_US;
+    if (owner->running > 0)
+        apart_us = later(owner->took_us / ROUNDS_MAX, OVERLAP_MIN_US);
+    return owner->begun_us + apart_us;
+}
+
+/* A round has ended, or `until_us` has come. The owner's mutex is held, but not while waiting. */
+static int wait_until(struct owner *const owner, const uint64_t until_us,
+                      struct bh_error *const reterr)
+{
+    const uint64_t seen = tome_event_count(&owner->ended);
+    pthread_mutex_unlock(&owner->mutex);
+    int result = tome_event_wait(&owner->ended, seen, until_us);
+    pthread_mutex_lock(&owner->mutex);
+    if (result == BH_ETIMEDOUT && bh_time_now_us() < bh_fiber_deadline())
+        result = 0;
+    return result == 0 ? 0
+                       : bh_error_set(reterr, result, "while the library's generation is read: %s",
+                                      bh_error_text(result));
 }
 
 /* Until a round that begins from now on is completed. */
@@ -227,23 +301,16 @@ static int await_round(struct tome_freshness *const freshness, struct owner *con
     const uint64_t wanted = owner->begun + 1;
     int result = 0;
     while (result == 0 && owner->completed < wanted) {
-        if (!owner->is_running) {
-            result = run_round(freshness, owner, reterr);
-            continue;
-        }
-        const uint64_t seen = tome_event_count(&owner->ended);
-        pthread_mutex_unlock(&owner->mutex);
-        result = tome_event_wait(&owner->ended, seen, BH_NEVER_US);
-        pthread_mutex_lock(&owner->mutex);
-        if (result != 0)
-            bh_error_set(reterr, result, "while the library's generation is read: %s",
-                         bh_error_text(result));
+        const bool is_begun = owner->begun >= wanted && owner->running > 0; /* unless it fails */
+        const uint64_t next_us = is_begun ? BH_NEVER_US : next_round_us(freshness, owner);
+        result = next_us <= bh_time_now_us() ? run_round(freshness, owner, reterr)
+                                             : wait_until(owner, next_us, reterr);
     }
     return result;
 }
 
 int tome_freshness_check(struct tome_freshness *const freshness, const int64_t owner_id,
-                         struct tome_library_state *const ret_state, struct bh_error *const reterr)
+                         struct bh_error *const reterr)
 {
     struct owner *const owner = owner_of(freshness, owner_id);
     if (owner == NULL)
@@ -253,8 +320,27 @@ int tome_freshness_check(struct tome_freshness *const freshness, const int64_t o
     pthread_mutex_lock(&owner->mutex);
     const bool is_fresh = has_mark && owner->has_mark && owner->mark == mark;
     const int result = is_fresh ? 0 : await_round(freshness, owner, reterr);
-    if (result == 0)
-        *ret_state = owner->state;
     pthread_mutex_unlock(&owner->mutex);
     return result;
+}
+
+bool tome_freshness_known(struct tome_freshness *const freshness, const int64_t owner_id,
+                          struct tome_library_state *const ret_state)
+{
+    struct owner *const owner = owner_of(freshness, owner_id);
+    if (owner == NULL)
+        return false;
+    pthread_mutex_lock(&owner->mutex);
+    const struct tome_library_state state = owner->state;
+    pthread_mutex_unlock(&owner->mutex);
+    if (state.generation == UNKNOWN)
+        return false;
+    *ret_state = state;
+    return true;
+}
+
+void tome_freshness_note_load(struct tome_freshness *const freshness, const uint64_t took_us)
+{
+    const uint64_t mean_us = atomic_load(&freshness->load_us);
+    atomic_store(&freshness->load_us, mean_us - mean_us / LOAD_WEIGHT + took_us / LOAD_WEIGHT);
 }

@@ -23,13 +23,20 @@ int tome_freshness_create(struct bh_db *db, struct bh_cache *cache,
 void tome_freshness_destroy(struct tome_freshness *freshness);
 
 /* When it returns 0, nothing in the cache with the owner's tags is older than what was committed
- * before the call, nor is what anybody reads from now on, and *ret_state is the library's then or
- * later. Returns at once where nothing was
+ * before the call, nor is what anybody reads from now on. Returns at once where nothing was
  * committed (SQLite), else parks. BH_ELIMIT: too many owners, this one's entries are not to be had;
  * else as bh_db_query. Fiber. */
 int tome_freshness_check(struct tome_freshness *freshness, int64_t owner_id,
-                         struct tome_library_state *ret_state,
                          struct bh_error *reterr) BH_MUST_CHECK;
+
+/* The state of the owner's library that the last check found, whoever's it was: nothing in the
+ * cache is older. False: there was none. Any thread. */
+bool tome_freshness_known(struct tome_freshness *freshness, int64_t owner_id,
+                          struct tome_library_state *ret_state);
+
+/* An answer was made, which took so long: by that it is told how far apart the database is asked,
+ * where each call would have to. Any thread. */
+void tome_freshness_note_load(struct tome_freshness *freshness, uint64_t took_us);
 
 /* What entries depend on. Each carries the owner's tag and one of the others. */
 uint64_t tome_tag_owner(int64_t owner_id); /* everything of the owner's */

@@ -20,6 +20,7 @@ struct test {
     struct bh_fiber *loader;
     unsigned started;
     uint64_t now_us, ttl_us, stale_us, deadline_us;
+    bool only_new;
 };
 
 static int load(void *const argument, struct bh_cache_value **const ret_value,
@@ -56,6 +57,7 @@ static void read_one(void *const argument)
         .lifetime = { test->ttl_us ? test->ttl_us : BH_NEVER_US, test->stale_us },
         .load = load,
         .argument = test,
+        .only_new = test->only_new,
     };
     struct bh_cache_value *value = NULL;
     enum bh_cache_outcome outcome = BH_CACHE_HIT;
@@ -126,6 +128,30 @@ static void test_many_misses_are_one_load(void **const state)
 {
     (void)state;
     run(one_load);
+}
+
+static void only_new(void *const argument)
+{
+    struct test *const test = argument;
+    test->held = 1;
+    test->only_new = true;
+    spawn(test, 2);
+    bh_assert(test->loads == 1 && test->done == 1 && test->first_error == BH_EEXISTS);
+    release(test);
+    finish(test);
+    bh_assert(test->outcomes[BH_CACHE_LOADED] == 1);
+    test->first_error = 0;
+    spawn(test, 1);
+    bh_assert(test->done == 3 && test->first_error == BH_EEXISTS);
+    bh_cache_invalidate(test->cache, tags[0]);
+    spawn(test, 1);
+    bh_assert(test->done == 4 && test->loads == 2 && test->outcomes[BH_CACHE_LOADED] == 2);
+}
+
+static void test_who_wants_a_new_one_gets_no_other(void **const state)
+{
+    (void)state;
+    run(only_new);
 }
 
 static void failing_load(void *const argument)
@@ -350,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_misses_are_one_load),
+        cmocka_unit_test(test_who_wants_a_new_one_gets_no_other),
         cmocka_unit_test(test_a_failure_is_one_callers_and_another_loads),
         cmocka_unit_test(test_a_loader_that_leaves_is_replaced),
         cmocka_unit_test(test_an_heir_that_leaves_passes_it_on),

@@ -53,8 +53,7 @@ static int64_t get(const struct test *const test, const char *const key)
 static void check(const struct test *const test)
 {
     struct bh_error error;
-    struct tome_library_state state;
-    const int result = tome_freshness_check(test->freshness, 1, &state, &error);
+    const int result = tome_freshness_check(test->freshness, 1, &error);
     bh_assert(result == 0);
 }
 
@@ -150,8 +149,7 @@ static void unknown_owner(void *const argument)
 {
     const struct test *const test = argument;
     struct bh_error error;
-    struct tome_library_state none;
-    const int result = tome_freshness_check(test->freshness, 77, &none, &error);
+    const int result = tome_freshness_check(test->freshness, 77, &error);
     bh_assert(result == BH_ENOTFOUND);
 }
 
