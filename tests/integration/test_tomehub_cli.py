@@ -267,6 +267,49 @@ def test_export(command: Command, tmp_path: Path) -> None:
     assert lines[2]["content"] == "Exported words."
 
 
+def test_libraries_of_users(command: Command, tmp_path: Path) -> None:
+    mine, hers = tmp_path / "mine.txt", tmp_path / "hers.txt"
+    mine.write_text("A pelican stood here.")
+    hers.write_text("A heron stood here.")
+    assert command("keys", "create", "--user", "ann").status == 0
+    assert command("ingest", mine).status == 0
+    for status in ("added", "exists"):
+        lines = command("ingest", "--user", "ann", "--json", hers).stdout.splitlines()
+        assert [json.loads(line)["status"] for line in lines] == [status]
+    anns = ["--user", "ann"]
+    for whose, has, lacks in (([], "pelican", "heron"), (anns, "heron", "pelican")):
+        assert f"[{has}]" in command("search", *whose, has).stdout
+        assert "Nothing found" in command("search", *whose, lacks).stdout
+        exported = command("export", *whose).stdout
+        assert has in exported and lacks not in exported
+        assert f"A {has} stood here. [1]" in command("answer", *whose, has).stdout
+        assert "does not say" in command("answer", *whose, lacks).stdout
+    listed = [json.loads(command("books", *whose, "--json").stdout) for whose in ([], anns)]
+    assert [book["file_name"] for book in listed] == ["mine.txt", "hers.txt"]
+    assert command("books", "--delete", listed[1]["id"]).status == 1
+    assert command("books", *anns, "--delete", listed[1]["id"]).status == 0
+    assert "No books yet" in command("books", *anns).stdout
+    assert "[pelican]" in command("search", "pelican").stdout
+
+
+def test_users_that_do_not_exist(command: Command, tmp_path: Path) -> None:
+    """None is made by a slip of the pen, and what is there is told."""
+    path = tmp_path / "a.txt"
+    path.write_text("Words.")
+    for arguments in (["ingest", path], ["search", "x"], ["answer", "x"], ["books"], ["export"]):
+        result = command(*arguments, "--user", "anm")
+        assert result.status == 1 and result.stdout == "", arguments
+        assert 'there is no user "anm"; there are none yet' in result.stderr
+        assert "tomehub keys create --user NAME adds one" in result.stderr
+    names = ["ann", "bob", "a b", "çelik", "e", "f", "g"]
+    for name in names:
+        assert command("keys", "create", "--user", name).status == 0
+    told = command("books", "--user", "anm").stderr
+    assert "; there are a b, ann, bob, e, f, … (tomehub keys" in told
+    assert command("books", "--user", "çelik").status == 0
+    assert "1 to 1000 bytes" in command("books", "--user", "").stderr
+
+
 @pytest.mark.sqlite
 def test_export_to_a_full_disk(tomehub_binary: Path, library_dir: Path, command: Command) -> None:
     command("migrate")

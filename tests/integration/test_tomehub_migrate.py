@@ -47,7 +47,7 @@ def run(tomehub_binary: Path, tmp_path: Path) -> Run:
 
 
 def fill(run: Run, settings: dict[str, str], folder: Path) -> None:
-    """Three books, of which the second is deleted again."""
+    """Three books, of which the second is deleted again, and one of another user, who has a key."""
     for noun in NOUNS:
         path = folder / f"{noun}.txt"
         lines = (f"The {noun} number {n} met a common fox near the river." for n in range(200))
@@ -55,6 +55,10 @@ def fill(run: Run, settings: dict[str, str], folder: Path) -> None:
         result = run("ingest", "--title", f"On the {noun}", "--tags", "animals", path, **settings)
         assert result.status == 0, result.stderr
     assert run("books", "--delete", 2, **settings).status == 0
+    assert run("keys", "create", "--user", "ann", **settings).status == 0
+    path = folder / "hers.txt"
+    path.write_text("The heron of Ann.")
+    assert run("ingest", "--user", "ann", path, **settings).status == 0
 
 
 def searched(binary: Path, place: tuple[Path, dict[str, str]]) -> list[Any]:
@@ -88,19 +92,23 @@ def test_there_and_the_same(
     urls = source[1]["DATABASE_URL"], target[1]["DATABASE_URL"]
     moved = run("migrate", "--from", urls[0], "--to", urls[1])
     assert moved.status == 0, moved.stderr
-    assert re.search(r"2 books with \d+ chunks moved in [\d.]+ s; counts agree", moved.stdout)
+    assert re.search(r"3 books with \d+ chunks moved in [\d.]+ s; counts agree", moved.stdout)
     answers = [searched(tomehub_binary, place) for place in (source, target)]
     assert answers[0] == answers[1]
     assert answers[0][0]["total_count"] > 10
-    exports = [run("export", **place[1]).stdout.splitlines()[1:] for place in (source, target)]
-    assert exports[0] == exports[1]
+    for whose in ([], ["--user", "ann"]):
+        exports = [run("export", *whose, **place[1]) for place in (source, target)]
+        assert exports[0].stdout.splitlines()[1:] == exports[1].stdout.splitlines()[1:]
+        assert exports[0].stdout.count("The heron of Ann.") == len(whose) / 2
+    keys = [run("keys", "list", **place[1]).stdout for place in (source, target)]
+    assert keys[0] == keys[1] and "user ann" in keys[0]
     check = run("check", **target[1])
     assert check.status == 0, check.stdout
     # An id that was given once is not given again, there either.
     path = tmp_path / "late.txt"
     path.write_text("A latecomer.")
     added = run("ingest", "--json", path, **target[1])
-    assert json.loads(added.stdout)["book_id"] == 4
+    assert json.loads(added.stdout)["book_id"] == 5
 
 
 def test_a_target_with_books_is_refused(places: Any, run: Run, tmp_path: Path) -> None:

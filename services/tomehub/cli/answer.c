@@ -14,11 +14,12 @@
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define QUESTION_MAX 2000 /* code points */
 
-enum { OPTION_JSON, OPTION_BOOK };
+enum { OPTION_JSON, OPTION_BOOK, OPTION_USER };
 
 static const struct tome_option options[] = {
     [OPTION_JSON] = { .name = "json", .help = "print the last line of the HTTP API's stream" },
     [OPTION_BOOK] = { .name = "book", .argument = "ID", .help = "only from this book" },
+    [OPTION_USER] = TOME_OPTION_USER,
 };
 
 /* ---- For people: as it comes ---- */
@@ -166,10 +167,10 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
         tome_cli_error(command, "the question takes 1 to %d characters of UTF-8", QUESTION_MAX);
         return TOME_EXIT_USAGE;
     }
-    if (!tome_session_open(command, &session))
+    if (!tome_session_open_for(command, given.values[OPTION_USER], &session))
         return TOME_EXIT_FAILED;
     const struct tome_search_request request = {
-        .owner_id = TOME_OWNER_DEFAULT,
+        .owner_id = session.owner_id,
         .query = question,
         .filters = { .book_ids = &book, .book_id_count = book != 0 },
     };

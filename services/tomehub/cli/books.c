@@ -9,7 +9,7 @@
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define BOOKS_AT_ONCE 500
 
-enum { OPTION_JSON, OPTION_SORT, OPTION_FIND, OPTION_DELETE };
+enum { OPTION_JSON, OPTION_SORT, OPTION_FIND, OPTION_DELETE, OPTION_USER };
 static const struct tome_option options[] = {
     [OPTION_JSON] = { .name = "json", .help = "one JSON object a line" },
     [OPTION_SORT] = { .name = "sort",
@@ -19,6 +19,7 @@ static const struct tome_option options[] = {
                       .argument = "WORDS",
                       .help = "only where title or author has them" },
     [OPTION_DELETE] = { .name = "delete", .argument = "ID", .help = "delete this book" },
+    [OPTION_USER] = TOME_OPTION_USER,
 };
 
 static void append_book(struct bh_buf *const text, const struct tome_book *const book,
@@ -55,7 +56,7 @@ static int list(const struct tome_session *const session, const struct bh_str fi
     for (int64_t page = 1; page == 1 || (page - 1) * BOOKS_AT_ONCE < total; page++) {
         struct tome_books books;
         bh_arena_reset(arena);
-        const int result = tome_books_list(session->db, TOME_OWNER_DEFAULT, find, sort, page,
+        const int result = tome_books_list(session->db, session->owner_id, find, sort, page,
                                            BOOKS_AT_ONCE, arena, &books, &total, reterr);
         if (result != 0)
             return result;
@@ -78,7 +79,7 @@ static int delete_book(const struct tome_session *const session, const int64_t i
     struct bh_arena *BH_CLEANUP(bh_arena_destroy_cleanup) arena = NULL;
     if (bh_arena_create(65536, &arena) != 0)
         return bh_error_set(reterr, BH_ENOMEM, "out of memory");
-    return tome_books_delete(session->db, TOME_OWNER_DEFAULT, id, arena, reterr);
+    return tome_books_delete(session->db, session->owner_id, id, arena, reterr);
 }
 
 static bool parse_sort(const char *const name, enum tome_books_sort *const ret_sort)
@@ -112,7 +113,7 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
         tome_cli_error(command, "--sort takes title, author or newest");
         return TOME_EXIT_USAGE;
     }
-    if (!tome_session_open(command, &session))
+    if (!tome_session_open_for(command, given.values[OPTION_USER], &session))
         return TOME_EXIT_FAILED;
     const char *const find = given.values[OPTION_FIND];
     const int done = id != 0 ? delete_book(&session, id, &error)
@@ -136,7 +137,8 @@ const struct tome_command tome_command_books = {
     .examples = "  tomehub books\n"
                 "  tomehub books --find holmes --sort newest\n"
                 "  tomehub books --json | jq -r '[.id, .title] | @tsv'\n"
-                "  tomehub books --delete 12",
+                "  tomehub books --delete 12\n"
+                "  tomehub books --user ann",
     .failures = "the library could not be read, or there is no such book",
     .run = run,
 };

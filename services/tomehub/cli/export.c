@@ -5,7 +5,11 @@
 
 #include "cli/commands.h"
 #include "cli/session.h"
-#include "library/library.h"
+
+enum { OPTION_USER };
+static const struct tome_option options[] = {
+    [OPTION_USER] = TOME_OPTION_USER,
+};
 
 static int write_out(void *const argument, const struct bh_str text, struct bh_error *const reterr)
 {
@@ -23,9 +27,9 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
     struct bh_error error;
     if (!tome_cli_parse(command, argc, argv, &given, &result))
         return result;
-    if (!tome_session_open(command, &session))
+    if (!tome_session_open_for(command, given.values[OPTION_USER], &session))
         return TOME_EXIT_FAILED;
-    int done = tome_export(session.db, TOME_OWNER_DEFAULT, write_out, stdout, &error);
+    int done = tome_export(session.db, session.owner_id, write_out, stdout, &error);
     if (done == 0 && fflush(stdout) != 0)
         done = bh_error_set(&error, BH_EIO, "cannot write to standard output");
     if (done != 0)
@@ -41,9 +45,10 @@ const struct tome_command tome_command_export = {
     .description =
         "A line {\"type\":\"library\"}, each book followed by its chunks, and a last line "
         "{\"type\":\"end\"}\nwith the counts: without it the export is not whole.",
-    .options = NULL,
-    .option_count = 0,
+    .options = options,
+    .option_count = BH_COUNT_OF(options),
     .examples = "  tomehub export > library.ndjson\n"
+                "  tomehub export --user ann > ann.ndjson\n"
                 "  tomehub export | jq -r 'select(.type == \"book\") | .title'",
     .failures = "the library could not be read or the output not written",
     .run = run,

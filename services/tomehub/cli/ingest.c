@@ -25,7 +25,15 @@
 #define ARENA_BYTES_MAX ((size_t)1024 * 1024)
 #define DRAW_US (100 * BH_MS_US)
 
-enum { OPTION_TITLE, OPTION_AUTHOR, OPTION_TYPE, OPTION_TAGS, OPTION_LANGUAGE, OPTION_JSON };
+enum {
+    OPTION_TITLE,
+    OPTION_AUTHOR,
+    OPTION_TYPE,
+    OPTION_TAGS,
+    OPTION_LANGUAGE,
+    OPTION_USER,
+    OPTION_JSON
+};
 static const struct tome_option options[] = {
     [OPTION_TITLE] = { .name = "title", .argument = "TEXT", .help = "title, for a single file" },
     [OPTION_AUTHOR] = { .name = "author", .argument = "TEXT", .help = "author of all the files" },
@@ -36,6 +44,7 @@ static const struct tome_option options[] = {
     [OPTION_LANGUAGE] = { .name = "language",
                           .argument = "CODE",
                           .help = "such as en or tr, if the files do not say" },
+    [OPTION_USER] = TOME_OPTION_USER,
     [OPTION_JSON] = { .name = "json", .help = "one JSON object a line" },
 };
 
@@ -160,7 +169,7 @@ static int take_file(struct run *const run, const char *const path, struct bh_ar
     result = tome_ingest_submit(run->ingest, &submission, arena, ret_submitted, reterr);
     if (result != 0 || ret_submitted->job_id == 0)
         return result;
-    result = tome_ingest_wait(run->ingest, TOME_OWNER_DEFAULT, ret_submitted->job_id, arena,
+    result = tome_ingest_wait(run->ingest, run->facts.owner_id, ret_submitted->job_id, arena,
                               ret_job, reterr);
     if (result == 0 && bh_str_equal(ret_job->status, BH_STR("failed")))
         return bh_error_set(reterr, BH_EUNSUPPORTED, "%.*s", BH_STR_ARGS(ret_job->error));
@@ -283,8 +292,7 @@ static bool read_facts(const struct tome_options *const given, struct run *const
 {
     struct tome_problem problem = { 0 };
     struct bh_str tags = given_text(given, OPTION_TAGS, "");
-    run->facts = (struct tome_submission){ .owner_id = TOME_OWNER_DEFAULT,
-                                           .title = given_text(given, OPTION_TITLE, ""),
+    run->facts = (struct tome_submission){ .title = given_text(given, OPTION_TITLE, ""),
                                            .author = given_text(given, OPTION_AUTHOR, ""),
                                            .source_type = given_text(given, OPTION_TYPE, "BOOK"),
                                            .language = given_text(given, OPTION_LANGUAGE, ""),
@@ -334,7 +342,8 @@ static enum tome_exit run_command(const struct tome_command *const command, cons
     if (result == TOME_EXIT_OK && !read_facts(&given, &run))
         result = TOME_EXIT_USAGE;
     if (result == TOME_EXIT_OK) {
-        if (tome_session_open(command, &session)) {
+        if (tome_session_open_for(command, given.values[OPTION_USER], &session)) {
+            run.facts.owner_id = session.owner_id;
             result = ingest(&run);
             tome_session_end(&session);
         } else {
@@ -359,7 +368,8 @@ const struct tome_command tome_command_ingest = {
     .option_count = BH_COUNT_OF(options),
     .examples = "  tomehub ingest sherlock.epub\n"
                 "  tomehub ingest --tags crime,classics ~/Books '*.pdf'\n"
-                "  tomehub ingest --title 'My notes' --type NOTE notes.md",
+                "  tomehub ingest --title 'My notes' --type NOTE notes.md\n"
+                "  tomehub ingest --user ann ~/Books",
     .failures = "a file could not be taken in",
     .arguments_minimum = 1,
     .arguments_maximum = SIZE_MAX,

@@ -77,7 +77,7 @@ static int create(const struct tome_session *const session, struct tome_key_wish
                   struct bh_error *const reterr)
 {
     struct bh_auth_new_key key;
-    wish.owner_id = TOME_OWNER_DEFAULT;
+    wish.owner_id = session->owner_id;
     int result = user != NULL
                      ? tome_users_find(session->db, bh_str_from(user), &wish.owner_id, reterr)
                      : 0;

@@ -140,8 +140,9 @@ const struct tome_command tome_command_migrate = {
     .summary = "bring the database to the newest schema, or move a library to another one",
     .description =
         "Without options: the schema; serve and the other commands do so by themselves.\nWith "
-        "--from and --to: copies the library to an empty database, all or nothing, and makes its\n"
-        "index anew there. The source stays as it is; stop servers that write to it meanwhile.",
+        "--from and --to: copies the libraries of all users to an empty database, all or nothing, "
+        "and\nmakes their index anew there. The source stays as it is; stop servers that write to "
+        "it meanwhile.",
     .options = options,
     .option_count = BH_COUNT_OF(options),
     .examples = "  tomehub migrate\n"

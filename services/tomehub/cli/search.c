@@ -15,7 +15,7 @@
 #define DIM "\033[2m"
 #define PLAIN "\033[0m"
 
-enum { OPTION_JSON, OPTION_LIMIT, OPTION_PAGE, OPTION_BOOK };
+enum { OPTION_JSON, OPTION_LIMIT, OPTION_PAGE, OPTION_BOOK, OPTION_USER };
 static const struct tome_option options[] = {
     [OPTION_JSON] = { .name = "json", .help = "print the answer of the HTTP API" },
     [OPTION_LIMIT] = { .name = "limit",
@@ -24,6 +24,7 @@ static const struct tome_option options[] = {
                        .help = "hits on a page, 1 to 1000 (10)" },
     [OPTION_PAGE] = { .name = "page", .argument = "N", .help = "which page of the hits (1)" },
     [OPTION_BOOK] = { .name = "book", .argument = "ID", .help = "only in this book" },
+    [OPTION_USER] = TOME_OPTION_USER,
 };
 
 /* ---- For people ---- */
@@ -152,10 +153,10 @@ static enum tome_exit run(const struct tome_command *const command, const int ar
         tome_cli_error(command, "the query takes 1 to %d characters of UTF-8", QUERY_MAX);
         return TOME_EXIT_USAGE;
     }
-    if (!tome_session_open(command, &session))
+    if (!tome_session_open_for(command, given.values[OPTION_USER], &session))
         return TOME_EXIT_FAILED;
     const struct tome_search_request request = {
-        .owner_id = TOME_OWNER_DEFAULT,
+        .owner_id = session.owner_id,
         .query = query,
         .filters = { .book_ids = &book, .book_id_count = book != 0 },
         .page = (uint32_t)page,
@@ -179,6 +180,7 @@ const struct tome_command tome_command_search = {
     .option_count = BH_COUNT_OF(options),
     .examples = "  tomehub search 'speckled band'\n"
                 "  tomehub search '\"speckled band\" -snake author:doyle'\n"
+                "  tomehub search --user ann heron\n"
                 "  tomehub search --json -n 3 'adventur*' | jq '.results[].page_label'",
     .failures = "the library could not be searched (nothing found: 0)",
     .arguments_minimum = 1,

@@ -5,6 +5,8 @@
 
 #include "bulkhead/base/log.h"
 #include "cli/commands.h"
+#include "library/library.h"
+#include "library/users.h"
 
 /* A server's log tells how it fares; a command's output is for the one who typed it, so only what
  * went wrong stands beside it. */
@@ -23,7 +25,7 @@ bool tome_session_begin(const struct tome_command *const command,
                         struct tome_session *const ret_session)
 {
     struct bh_error error;
-    *ret_session = (struct tome_session){ 0 };
+    *ret_session = (struct tome_session){ .owner_id = TOME_OWNER_DEFAULT };
     if (tome_settings_load(&ret_session->settings, &ret_session->origin, &error) != 0) {
         tome_cli_error(command, "%s", error.message);
         return false;
@@ -42,6 +44,24 @@ bool tome_session_open(const struct tome_command *const command,
     if (tome_open(&ret_session->settings, TOME_OPEN_CHECKED, NULL, &ret_session->db, &error) == 0)
         return true;
     tome_cli_error(command, "%s", error.message);
+    tome_session_end(ret_session);
+    return false;
+}
+
+bool tome_session_open_for(const struct tome_command *const command, const char *const user,
+                           struct tome_session *const ret_session)
+{
+    struct bh_error error;
+    if (!tome_session_open(command, ret_session))
+        return false;
+    if (user == NULL)
+        return true;
+    const int result = tome_users_look_up(ret_session->db, bh_str_from(user),
+                                          &ret_session->owner_id, &error);
+    if (result == 0)
+        return true;
+    tome_cli_error(command, "%s%s", error.message,
+                   result == BH_ENOTFOUND ? " (tomehub keys create --user NAME adds one)" : "");
     tome_session_end(ret_session);
     return false;
 }
