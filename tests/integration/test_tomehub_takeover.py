@@ -1,4 +1,4 @@
-"""Servers side by side on one PostgreSQL database: whose job it is, and who takes it over."""
+"""Servers side by side on one database: whose job it is, and who takes it over."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from support.ingest import finished, text_of, uploads, wait_until
 from support.postgres import Postgres
 from support.server import Server
 
-pytestmark = pytest.mark.postgresql
 JOBS_SESSION = "application_name = 'tomehub jobs'"
 
 
+@pytest.mark.postgresql
 def test_a_killed_servers_job_is_taken_over(
     start_tomehub: Callable[..., Server], library_dir: Path
 ) -> None:
@@ -37,7 +37,7 @@ def test_a_killed_servers_job_is_taken_over(
 def test_a_leaving_servers_jobs_are_taken_over_at_once(
     start_tomehub: Callable[..., Server],
 ) -> None:
-    """It says that it has left; nobody has to find that out by looking again and again."""
+    """It says that it has left, or by its lock it is seen to have ended."""
     leaving = start_tomehub(INGEST_WORKERS=1)
     other = start_tomehub(INGEST_WORKERS=1, LOG_LEVEL="debug")
     with JsonClient(leaving.port) as client:
@@ -47,13 +47,14 @@ def test_a_leaving_servers_jobs_are_taken_over_at_once(
         ]
     leaving.terminate()
     assert leaving.wait_exit() == 0
-    other.wait_log("another process has left, looking after its jobs")
+    other.wait_log("another process has (left|ended), looking after its jobs")
     other.wait_log(r"Took over \d+ jobs of a process that has ended")
     with JsonClient(other.port) as client:
         for job in jobs:
             assert finished(client, job["job_id"])["status"] == "done"
 
 
+@pytest.mark.postgresql
 def test_a_broken_session_is_made_again(
     start_tomehub: Callable[..., Server], postgres_server: Postgres
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_broken_session_is_made_again(
         assert client.get(f"/api/books/{book}").status == 200
 
 
+@pytest.mark.postgresql
 def test_jobs_of_a_living_server_are_left_to_it(
     start_tomehub: Callable[..., Server], library_dir: Path
 ) -> None:

@@ -25,9 +25,9 @@
 #define JOB_ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define RETRY_US BH_SECOND_US
 #define HOUSEKEEPING_US (5 * BH_SECOND_US)
-#define SUCCESSION_US (60 * BH_SECOND_US) /* after the start: the worker of before may be leaving */
-#define SUCCESSION_LOOK_US (200 * BH_MS_US)
-#define PRUNE_ROUNDS 60        /* of housekeeping */
+#define LOOK_US (200 * BH_MS_US) /* whether the other process still lives */
+#define PRUNE_ROUNDS 60          /* of housekeeping */
+#define HAS_LEFT "another process has %.*s, looking after its jobs"
 #define CHANNEL "tomehub_jobs" /* a process has left; its jobs are free */
 
 /* ---- Life ---- */
@@ -416,39 +416,35 @@ static void keep_house_once(struct tome_ingest *const ingest, struct tome_analyz
                        (double)HOUSEKEEPING_US / 1e6);
 }
 
-/* On PostgreSQL who leaves says so (on_heard). On SQLite nobody can: so that jobs of the worker of
- * before go on at once after a restart, they are looked for in short turns at first. */
-static void await_round(struct tome_ingest *const ingest, const uint64_t seen,
-                        const uint64_t started_us)
+/* Until something is wanted or it is time again. On PostgreSQL who leaves says so (on_heard); on
+ * SQLite the process that was there before this round, `other`, is watched by its lock: a worker
+ * that has just been replaced leaves its jobs when it goes. */
+static void await_round(struct tome_ingest *const ingest, const uint64_t seen, const int64_t other)
 {
     const uint64_t until_us = bh_time_now_us() + HOUSEKEEPING_US;
-    int64_t taken = 0;
     int result = BH_ETIMEDOUT;
-    while (result == BH_ETIMEDOUT && taken == 0 && bh_time_now_us() < until_us) {
-        const uint64_t now_us = bh_time_now_us();
-        const bool is_young = ingest->instance.session == NULL &&
-                              now_us - started_us < SUCCESSION_US;
+    while (result == BH_ETIMEDOUT && bh_time_now_us() < until_us) {
+        if (other != 0 && !tome_instance_is_alive(&ingest->instance, other)) {
+            bh_log_debug("ingest", HAS_LEFT, BH_STR_ARGS(BH_STR("ended")));
+            return;
+        }
         result = tome_event_wait(&ingest->purge_wanted, seen,
-                                 is_young ? now_us + SUCCESSION_LOOK_US : until_us);
-        if (is_young && result == BH_ETIMEDOUT && tome_recover_jobs(ingest, &taken, NULL) != 0)
-            taken = 0;
+                                 other != 0 ? bh_time_now_us() + LOOK_US : until_us);
     }
-    if (taken > 0)
-        add_queued(ingest, taken);
 }
 
 static void keep_house(void *const argument)
 {
     struct tome_ingest *const ingest = argument;
-    const uint64_t started_us = bh_time_now_us();
     struct tome_analyzer *analyzer = NULL;
     if (tome_analyzer_create(&analyzer) != 0)
         bh_log_error("ingest", "no memory for cleaning up: deleted books keep their space");
     for (unsigned round = 0; analyzer != NULL && !atomic_load(&ingest->stopping); round++) {
         const uint64_t seen = tome_event_count(&ingest->purge_wanted);
+        const int64_t other = tome_instance_other(&ingest->instance);
         keep_house_once(ingest, analyzer, round % PRUNE_ROUNDS == 0);
         merge_index(ingest, seen);
-        await_round(ingest, seen, started_us);
+        await_round(ingest, seen, other);
     }
     tome_analyzer_destroy(analyzer);
     end_fiber(ingest);
@@ -459,8 +455,7 @@ static void on_heard(void *const argument, const struct bh_str message)
 {
     struct tome_ingest *const ingest = argument;
     if (message.data != NULL)
-        bh_log_debug("ingest", "another process has %.*s, looking after its jobs",
-                     BH_STR_ARGS(message));
+        bh_log_debug("ingest", HAS_LEFT, BH_STR_ARGS(message));
     tome_event_raise(&ingest->purge_wanted);
 }
 

@@ -72,3 +72,11 @@ bool tome_instance_is_alive(const struct tome_instance *const instance, const in
     struct flock lock = byte_at(number);
     return fcntl(instance->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
+
+int64_t tome_instance_other(const struct tome_instance *const instance)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET }; /* of any byte */
+    if (instance->session != NULL || fcntl(instance->fd, F_OFD_GETLK, &lock) != 0)
+        return 0;
+    return lock.l_type != F_UNLCK ? lock.l_start : 0;
+}

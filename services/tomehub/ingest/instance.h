@@ -31,3 +31,7 @@ void tome_instance_fini(struct tome_instance *instance);
 
 /* Whether a process with this number lives. Own or unreadable: true. Fiber. */
 bool tome_instance_is_alive(const struct tome_instance *instance, int64_t number);
+
+/* The number of one of the other processes that live, the same as long as it does; 0: there is
+ * none, or on PostgreSQL, where who leaves says so. One system call. */
+int64_t tome_instance_other(const struct tome_instance *instance);

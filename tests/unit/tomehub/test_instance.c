@@ -46,9 +46,12 @@ static void instances_see_each_other(void **const state)
     assert_true(tome_instance_is_alive(&one, two.number));
     assert_true(tome_instance_is_alive(&two, one.number));
     assert_false(tome_instance_is_alive(&one, one.number ^ 1));
+    assert_int_equal(tome_instance_other(&one), two.number);
+    assert_int_equal(tome_instance_other(&two), one.number);
     const int64_t number = two.number;
     tome_instance_fini(&two);
     assert_false(tome_instance_is_alive(&one, number));
+    assert_int_equal(tome_instance_other(&one), 0);
     tome_instance_fini(&one);
 }
 
