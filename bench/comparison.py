@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import Bench, Server, Table, number, processes_of_session
+from harness import Bench, Server, Table, number
 from load import Load, wrk_requests
 from postgres import Postgres, Script, pgbench
 from shared_data import Requests
+from usage import memory_bytes
 
 FEWEST, FEW, MANY = 8, 64, 500  # connections
 SEARCH_FACTOR = 2  # times as long: a search may take seconds
@@ -51,8 +52,7 @@ class ServerSide:
 
     def megabytes(self) -> float:
         """Of all its processes; what they share is counted once."""
-        pids = [int(line.split()[0]) for line in processes_of_session(self.server.pid)]
-        return sum(map(proportional_bytes, pids)) / 1e6
+        return memory_bytes(self.server.pid) / 1e6
 
 
 @dataclass
@@ -80,13 +80,6 @@ class PgbenchSide:
 
     def megabytes(self) -> None:
         return None
-
-
-def proportional_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 # ---- Measuring ----

@@ -123,9 +123,15 @@ class Bench:
     def server(self, folder: Path, **settings: str) -> Server:
         """A TomeHub on the library in `folder`, started and ready. It keeps no answers unless told
         to: what is measured elsewhere is what it does for each."""
+        return self.server_with(folder, settings)
+
+    def server_with(
+        self, folder: Path, settings: dict[str, str], tls_ca: Path | None = None
+    ) -> Server:
+        """The same; `tls_ca` as in ServerOptions."""
         folder.mkdir(parents=True, exist_ok=True)
         defaults = {"LOG_LEVEL": "warning", "ACCESS_LOG": "off", "CACHE_ENABLED": "off"}
-        server = Server(ServerOptions(self.tomehub, folder, defaults | settings))
+        server = Server(ServerOptions(self.tomehub, folder, defaults | settings, tls_ca=tls_ca))
         server.start()
         return server
 

@@ -1,11 +1,13 @@
-"""Load on a server on 127.0.0.1: wrk, ab, and many idle connections."""
+"""Load on a server on 127.0.0.1: wrk, ab, handshakes, and many idle connections."""
 
 from __future__ import annotations
 
 import re
 import resource
 import socket
+import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 
 THREADS = 2
 TIMEOUT_SECONDS = 30  # of an answer
+HANDSHAKERS = 4  # processes
 SCRIPT = Path(__file__).resolve().parent / "peers" / "load.lua"
 
 
@@ -61,6 +64,27 @@ def ab_failures(url: str, requests: int, connections: int) -> int:
     return sum(map(int, counts)) + requests - int(complete.group(1))
 
 
+def handshakes(port: int, path: str, seconds: int, resumed: bool) -> float:
+    """TLS 1.3 connections per second, each for one answer; every one resumes a session, or none."""
+    command = ["openssl", "s_time", "-tls1_3", "-connect", f"127.0.0.1:{port}", "-www", path]
+    command += ["-time", str(seconds), "-reuse" if resumed else "-new"]
+    begun = time.monotonic()
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(HANDSHAKERS)
+    ]
+    outputs = [process.communicate() for process in processes]
+    elapsed = time.monotonic() - begun
+    count = 0
+    for output, errors in outputs:
+        # A letter for each: r when it was resumed.
+        marks = re.search(r"^([r*]+)$", output, re.MULTILINE)
+        if not marks or ("r" in marks.group()) != resumed or ("*" in marks.group()) == resumed:
+            raise RuntimeError(f"{' '.join(command)}: {errors or output}")
+        count += len(marks.group())
+    return count / elapsed
+
+
 def allow_files(count: int) -> None:
     """Raises this process's limit of open files, which the servers it starts inherit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -71,13 +95,17 @@ def allow_files(count: int) -> None:
 
 
 @contextmanager
-def idle_connections(port: int, count: int, path: str) -> Iterator[None]:
+def idle_connections(
+    port: int, count: int, path: str, tls: ssl.SSLContext | None = None
+) -> Iterator[None]:
     """Keep-alive connections, each of which has had one request answered and now is idle."""
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-    sockets = []
+    sockets: list[socket.socket] = []
     try:
         for _ in range(count):
             connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+            if tls:
+                connection = tls.wrap_socket(connection, server_hostname="localhost")
             sockets.append(connection)
             connection.sendall(request)
             answer = connection.recv(4096)
@@ -96,5 +124,5 @@ def is_closed(connection: socket.socket) -> bool:
     connection.setblocking(False)
     try:
         return connection.recv(1) == b""
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False

@@ -19,9 +19,12 @@ from corpus import Library  # noqa: E402
 from comparison import comparable  # noqa: E402
 from harness import Table, at_most, interleave, number, percentile, ratio, table  # noqa: E402
 from library import index_statement, write_index_rows  # noqa: E402
-from load import wrk_requests  # noqa: E402
+from load import handshakes, idle_connections, wrk_requests  # noqa: E402
 from postgres import latencies_ms  # noqa: E402
 from shared_data import Ids, Requests  # noqa: E402
+from support.server import Server, ServerOptions  # noqa: E402
+from support.tls import Authority, Certificate  # noqa: E402
+from usage import memory_bytes, processor_seconds  # noqa: E402
 
 CREATE = "CREATE VIRTUAL TABLE chunks_fts USING fts5 (body, stems, content = '', columnsize = 0)"
 DOCUMENTS = {(4 << 20) + 1: ("one two two", "on"), (4 << 20) + 2: ("", ""), 7: ("zwölf two", "")}
@@ -204,3 +207,22 @@ def test_wrk_sends_every_request_of_the_file_and_counts_failures(tmp_path: Path)
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_handshakes_are_made_anew_or_resumed(
+    tmp_path: Path, build_dir: Path, authority: Authority, certificate: Certificate
+) -> None:
+    program = build_dir / "tests" / "integration" / "http_server"
+    files = {"TLS_CERT": str(certificate.cert), "TLS_KEY": str(certificate.key)}
+    server = Server(ServerOptions(program, tmp_path, files, (), tls_ca=authority.ca))
+    path = server.options.ready_path
+    try:
+        server.start()
+        for resumed in (False, True):
+            assert handshakes(server.port, path, 1, resumed) > 0
+        with idle_connections(server.port, 3, path, authority.context()):
+            assert 1e6 < memory_bytes(server.pid) < 1e9
+        assert processor_seconds(server.pid) > 0
+        server.finish()
+    finally:
+        server.kill()
