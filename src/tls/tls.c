@@ -64,7 +64,6 @@ void bh_tls_destroy(struct bh_tls *const tls)
         return;
     bh_magic_check(tls, BH_TLS_MAGIC);
     SSL_CTX_free(tls->context);
-    X509_free(tls->pinned);
     tls->magic = 0;
     free(tls);
 }
@@ -247,29 +246,4 @@ int bh_tls_client_create(const char *const ca_file, struct bh_tls **const ret_tl
     }
     X509_free(first);
     return give(tls, result, ret_tls);
-}
-
-/* The chain is not looked at: the certificate is the one, or it is not. That its owner has the key
- * is what the handshake itself proves. */
-static int is_pinned(X509_STORE_CTX *const store, void *const argument)
-{
-    const struct bh_tls *const tls = argument;
-    const X509 *const shown = X509_STORE_CTX_get0_cert(store);
-    if (shown && X509_cmp(shown, tls->pinned) == 0)
-        return 1;
-    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
-    return 0;
-}
-
-int bh_tls_client_create_pinned(const char *const certificate_file, struct bh_tls **const ret_tls,
-                                struct bh_error *const reterr)
-{
-    struct bh_tls *tls = NULL;
-    ERR_clear_error();
-    const int result = create(false, &tls, reterr);
-    if (result < 0)
-        return result;
-    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_cert_verify_callback(tls->context, is_pinned, tls);
-    return give(tls, read_certificate(certificate_file, &tls->pinned, reterr), ret_tls);
 }

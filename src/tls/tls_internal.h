@@ -13,7 +13,6 @@ struct bh_tls {
     BH_MAGIC_FIELD;
     SSL_CTX *context;
     bool is_server;
-    X509 *pinned; /* a client's: the one certificate it takes; NULL: any that is trusted */
     int64_t expires_s;
 };
 

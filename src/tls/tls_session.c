@@ -144,9 +144,6 @@ static int explain(const struct bh_tls_session *const session, struct bh_error *
 {
     const long verified = SSL_get_verify_result(session->ssl);
     const int reason = ERR_GET_REASON(ERR_peek_last_error());
-    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && session->tls->pinned)
-        return bh_error_set(reterr, BH_EACCESS,
-                            "the peer shows another certificate than the one expected");
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return bh_error_set(reterr, BH_EACCESS, "the peer's certificate is not accepted: %s",
                             X509_verify_cert_error_string(verified));

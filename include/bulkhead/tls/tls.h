@@ -25,11 +25,6 @@ int bh_tls_server_create(const char *certificate_file, const char *key_file,
 int bh_tls_client_create(const char *ca_file, struct bh_tls **ret_tls,
                          struct bh_error *reterr) BH_MUST_CHECK;
 
-/* A client that trusts one server: the one that shows the first certificate of `certificate_file`,
- * whoever signed it, whatever its names and dates are. */
-int bh_tls_client_create_pinned(const char *certificate_file, struct bh_tls **ret_tls,
-                                struct bh_error *reterr) BH_MUST_CHECK;
-
 /* After its sessions. NULL is fine. */
 void bh_tls_destroy(struct bh_tls *tls);
 

@@ -1,24 +1,132 @@
+/*
+ * libcurl does the talking. Under TLS the key of the certificate file is pinned in place of names,
+ * dates and signatures: HOST (127.0.0.1, 0.0.0.0) need be no name of the certificate's.
+ */
 #include "cli/fetch.h"
 
+#include <curl/curl.h>
 #include <errno.h>
-#include <netdb.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "bulkhead/base/assert.h"
 #include "bulkhead/base/time.h"
-#include "cli/fetch_stream.h"
 
-#define STEP_BYTES 65536
-#define ANSWER_MAX (16u << 20)
-#define REQUEST_SIZE 1024
+#define URL_SIZE 1024
+#define KEY_SIZE 512
+#define STATUS_LINE_SIZE 128
+#define PIN_PREFIX "sha256//"
+#define PIN_SIZE (sizeof(PIN_PREFIX) + 4 * ((SHA256_DIGEST_LENGTH + 2) / 3)) /* base64 */
 
-static void close_cleanup(const int *const fd)
+struct exchange {
+    const struct tome_fetch_address *address;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct bh_buf *body;
+    char status_line[STATUS_LINE_SIZE];
+    char detail[CURL_ERROR_SIZE];
+};
+
+/* ---- What libcurl hands over ---- */
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is curl_write_callback */
+static size_t take_header(char *const data, const size_t size, const size_t count,
+                          void *const argument)
 {
-    if (*fd >= 0)
-        close(*fd);
+    struct exchange *const exchange = argument;
+    struct bh_str line = { data, size * count };
+    if (bh_str_starts_with(line, BH_STR("HTTP/"))) {
+        line = bh_str_split(&line, '\r');
+        snprintf(exchange->status_line, sizeof(exchange->status_line), "%.*s", BH_STR_ARGS(line));
+    }
+    return size * count;
 }
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): as above */
+static size_t take_body(char *const data, const size_t size, const size_t count,
+                        void *const argument)
+{
+    struct exchange *const exchange = argument;
+    bh_buf_append(exchange->body, data, size * count);
+    return bh_buf_error(exchange->body) ? 0 : size * count;
+}
+
+/* ---- Asking ---- */
+
+static int no_memory(struct bh_error *const reterr)
+{
+    return bh_error_set(reterr, BH_ENOMEM, "no memory to ask the server");
+}
+
+/* As CURLOPT_PINNEDPUBLICKEY wants it: the hash of the first certificate's key. */
+static int make_pin(const char *const path, unsigned char *const pin, struct bh_error *const reterr)
+{
+    unsigned char hash[SHA256_DIGEST_LENGTH], *key = NULL;
+    FILE *const file = fopen(path, "re");
+    if (!file)
+        return bh_error_errno(reterr, errno, "cannot open the certificate %s", path);
+    X509 *const certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    const int size = certificate ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key) : -1;
+    const bool is_hashed = size > 0 &&
+                           EVP_Digest(key, (size_t)size, hash, NULL, EVP_sha256(), NULL) == 1;
+    OPENSSL_free(key);
+    X509_free(certificate);
+    fclose(file);
+    if (!is_hashed)
+        return bh_error_set(reterr, BH_EINVAL, "%s holds no certificate in PEM", path);
+    EVP_EncodeBlock(mempcpy(pin, PIN_PREFIX, strlen(PIN_PREFIX)), hash, sizeof(hash));
+    return 0;
+}
+
+static int secure(const struct exchange *const exchange, struct bh_error *const reterr)
+{
+    unsigned char pin[PIN_SIZE];
+    const int result = make_pin(exchange->address->tls_cert_file, pin, reterr);
+    if (result != 0)
+        return result;
+    curl_easy_setopt(exchange->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(exchange->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    return curl_easy_setopt(exchange->easy, CURLOPT_PINNEDPUBLICKEY, pin) == CURLE_OK
+               ? 0
+               : no_memory(reterr);
+}
+
+static int set_up(struct exchange *const exchange, const char *const target,
+                  struct bh_error *const reterr)
+{
+    const struct tome_fetch_address *const address = exchange->address;
+    CURL *const easy = exchange->easy;
+    const bool is_v6 = strchr(address->host, ':') != NULL;
+    const bool is_tls = address->tls_cert_file[0] != '\0';
+    char url[URL_SIZE], key[KEY_SIZE];
+    const int url_size = snprintf(url, sizeof(url), "%s://%s%s%s:%u%s", is_tls ? "https" : "http",
+                                  is_v6 ? "[" : "", address->host, is_v6 ? "]" : "", address->port,
+                                  target);
+    /* Without a key: a header that libcurl leaves out. */
+    const int key_size = snprintf(key, sizeof(key), "X-API-Key: %s", address->api_key);
+    if ((size_t)url_size >= sizeof(url) || (size_t)key_size >= sizeof(key))
+        return bh_error_set(reterr, BH_EINVAL, "the host's name or the key is too long");
+    exchange->headers = curl_slist_append(NULL, key);
+    if (!exchange->headers || curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK)
+        return no_memory(reterr);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, is_tls ? "https" : "http");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(address->timeout_us / BH_MS_US));
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->detail);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+    return is_tls ? secure(exchange, reterr) : 0;
+}
+
+/* ---- The outcome ---- */
 
 static int unavailable(const struct tome_fetch_address *const address, const char *const why,
                        struct bh_error *const reterr)
@@ -27,142 +135,58 @@ static int unavailable(const struct tome_fetch_address *const address, const cha
                         address->host, address->port, why);
 }
 
-static int connect_to(const struct tome_fetch_address *const address, int *const ret_fd,
-                      struct bh_error *const reterr)
+static int failure(const struct exchange *const exchange, const CURLcode code,
+                   struct bh_error *const reterr)
 {
-    char port[16];
-    struct addrinfo *found = NULL;
-    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-    snprintf(port, sizeof(port), "%u", address->port);
-    const int looked_up = getaddrinfo(address->host, port, &hints, &found);
-    if (looked_up != 0)
-        return unavailable(address, gai_strerror(looked_up), reterr);
-    const struct timeval timeout = { .tv_sec = (time_t)(address->timeout_us / BH_SECOND_US),
-                                     .tv_usec = (suseconds_t)(address->timeout_us % BH_SECOND_US) };
-    int fd = -1, error = ENOENT;
-    for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next) {
-        fd = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol);
-        if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0 &&
-            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0 &&
-            connect(fd, at->ai_addr, at->ai_addrlen) == 0)
-            break;
-        error = errno;
-        close_cleanup(&fd);
-        fd = -1;
-    }
-    freeaddrinfo(found);
-    if (fd < 0)
-        return unavailable(address, strerror(error), reterr);
-    *ret_fd = fd;
-    return 0;
-}
-
-static int receive_all(struct tome_fetch_stream *const stream, struct bh_buf *const answer)
-{
-    for (;;) {
-        char *const to = bh_buf_reserve(answer, STEP_BYTES);
-        if (to == NULL)
-            return bh_buf_error(answer);
-        const ssize_t got = tome_fetch_stream_receive(stream, to, STEP_BYTES);
-        if (got < 0)
-            return BH_EUNAVAILABLE;
-        if (got == 0)
-            return 0;
-        bh_buf_advance(answer, (size_t)got);
-    }
-}
-
-/* The body behind the head, checked against the length the head names. */
-static int take_body(const struct bh_str answer, struct bh_buf *const body,
-                     struct bh_error *const reterr)
-{
-    static const char length_name[] = "\r\nContent-Length: ";
-    const char *const head_end = answer.size > 0 ? memmem(answer.data, answer.size, "\r\n\r\n", 4)
-                                                 : NULL;
-    if (head_end == NULL || !bh_str_starts_with(answer, BH_STR("HTTP/1.")))
-        return bh_error_set(reterr, BH_ESYNTAX, "what answers there is not this service");
-    struct bh_str line = answer;
-    line = bh_str_split(&line, '\r');
-    if (line.size < 12 || memcmp(line.data + 8, " 200", 4) != 0)
-        return bh_error_set(reterr, BH_ESYNTAX, "the server answered \"%.*s\"", BH_STR_ARGS(line));
-    const struct bh_str rest = { head_end + 4, answer.size - (size_t)(head_end + 4 - answer.data) };
-    const char *const field = memmem(answer.data, (size_t)(head_end - answer.data) + 2, length_name,
-                                     sizeof(length_name) - 1);
-    int64_t length = -1;
-    if (field != NULL) {
-        struct bh_str value = { field + sizeof(length_name) - 1,
-                                (size_t)(head_end + 2 - field) - (sizeof(length_name) - 1) };
-        if (bh_str_to_int64(bh_str_split(&value, '\r'), 0, INT64_MAX, &length) != 0)
-            length = -1;
-    }
-    if (length < 0 || (uint64_t)length != rest.size)
-        return bh_error_set(reterr, BH_ESYNTAX, "the answer is not whole");
-    bh_buf_append_str(body, rest);
-    return bh_buf_error(body) ? bh_error_set(reterr, BH_ELIMIT, "the answer is too long") : 0;
-}
-
-static int secure(const struct tome_fetch_address *const address,
-                  struct tome_fetch_stream *const stream, struct bh_error *const reterr)
-{
-    struct bh_error error;
-    const int result = tome_fetch_stream_secure(stream, address->tls_cert_file, &error);
-    switch (result) {
-    case 0:
-        return 0;
-    case BH_EUNAVAILABLE:
-        return unavailable(address, errno == EAGAIN ? "it did not answer in time" : strerror(errno),
-                           reterr);
-    case BH_EACCESS:
+    const struct tome_fetch_address *const address = exchange->address;
+    const char *const detail = exchange->detail[0] != '\0' ? exchange->detail
+                                                           : curl_easy_strerror(code);
+    long system_error = 0;
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+        curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &system_error);
+        return unavailable(address, system_error ? strerror((int)system_error) : detail, reterr);
+    case CURLE_OPERATION_TIMEDOUT:
+        return unavailable(address, "it did not answer in time", reterr);
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
         return bh_error_set(reterr, BH_EACCESS,
                             "what answers at %s port %u does not show the certificate %s: was it "
                             "replaced without tomehub reload?",
                             address->host, address->port, address->tls_cert_file);
+    case CURLE_SSL_CONNECT_ERROR:
+        return bh_error_set(reterr, BH_ESYNTAX, "no TLS with %s port %u: %s", address->host,
+                            address->port, detail);
+    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9: no status line */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_GOT_NOTHING:
+        return bh_error_set(reterr, BH_ESYNTAX, "what answers there is not this service");
+    case CURLE_PARTIAL_FILE:
+        return bh_error_set(reterr, BH_ESYNTAX, "the answer is not whole");
+    case CURLE_WRITE_ERROR:
+        return bh_error_set(reterr, bh_buf_error(exchange->body), "the answer is too long");
+    case CURLE_OUT_OF_MEMORY:
+        return no_memory(reterr);
     default:
-        return bh_error_set(reterr, result, "no TLS with %s port %u: %s", address->host,
-                            address->port, error.message);
+        return unavailable(address, detail, reterr);
     }
-}
-
-static int exchange(const struct tome_fetch_address *const address,
-                    struct tome_fetch_stream *const stream, const struct bh_str request,
-                    struct bh_buf *const body, struct bh_error *const reterr)
-{
-    BH_CLEANUP(bh_buf_fini_cleanup) struct bh_buf answer;
-    bh_buf_init(&answer, ANSWER_MAX);
-    int result = address->tls_cert_file[0] != '\0' ? secure(address, stream, reterr) : 0;
-    if (result != 0)
-        return result;
-    if (tome_fetch_stream_send(stream, request) != 0)
-        return unavailable(address, strerror(errno), reterr);
-    result = receive_all(stream, &answer);
-    if (result == BH_EUNAVAILABLE)
-        return unavailable(address, errno == EAGAIN ? "it did not answer in time" : strerror(errno),
-                           reterr);
-    if (result != 0)
-        return bh_error_set(reterr, result, "the answer is too long");
-    return take_body(bh_buf_peek(&answer), body, reterr);
 }
 
 int tome_fetch(const struct tome_fetch_address *const address, const char *const target,
                struct bh_buf *const body, struct bh_error *const reterr)
 {
-    int fd = -1;
-    char request[REQUEST_SIZE];
-    const bool is_v6 = strchr(address->host, ':') != NULL, has_key = address->api_key[0] != '\0';
-    const int size = snprintf(request, sizeof(request),
-                              "GET %s HTTP/1.0\r\nHost: %s%s%s:%u\r\nAccept: application/json\r\n"
-                              "%s%s%s\r\n",
-                              target, is_v6 ? "[" : "", address->host, is_v6 ? "]" : "",
-                              address->port, has_key ? "X-API-Key: " : "", address->api_key,
-                              has_key ? "\r\n" : "");
-    if (size < 0 || (size_t)size >= sizeof(request))
-        return bh_error_set(reterr, BH_EINVAL, "the host's name or the key is too long");
-    int result = connect_to(address, &fd, reterr);
-    if (result != 0)
-        return result;
-    struct tome_fetch_stream stream;
-    tome_fetch_stream_init(&stream, fd);
-    result = exchange(address, &stream, (struct bh_str){ request, (size_t)size }, body, reterr);
-    tome_fetch_stream_fini(&stream);
+    struct exchange exchange = { .address = address, .easy = curl_easy_init(), .body = body };
+    int result = exchange.easy ? set_up(&exchange, target, reterr) : no_memory(reterr);
+    if (result == 0) {
+        long status = 0;
+        const CURLcode code = curl_easy_perform(exchange.easy);
+        curl_easy_getinfo(exchange.easy, CURLINFO_RESPONSE_CODE, &status);
+        if (code != CURLE_OK)
+            result = failure(&exchange, code, reterr);
+        else if (status != 200)
+            result = bh_error_set(reterr, BH_ESYNTAX, "the server answered \"%s\"",
+                                  exchange.status_line);
+    }
+    curl_slist_free_all(exchange.headers);
+    curl_easy_cleanup(exchange.easy);
     return result;
 }

@@ -1,7 +1,6 @@
 /*
- * Asking a running server on this machine: one GET, one answer. No redirects, no chunks: HTTP/1.0,
- * so that the end of the connection is the end of the answer. Under TLS the server is known by its
- * certificate, whatever name it was made for. Blocks the thread.
+ * Asking a running server on this machine: one GET, one answer, no redirects. Under TLS the server
+ * is known by its certificate's key, whatever name it was made for. Blocks the thread.
  */
 #pragma once
 
@@ -13,11 +12,11 @@ struct tome_fetch_address {
     unsigned port;
     const char *api_key;       /* "": none */
     const char *tls_cert_file; /* "": plain */
-    uint64_t timeout_us;       /* for connecting, and for each wait for more of the answer */
+    uint64_t timeout_us;       /* until the answer is there */
 };
 
 /* Appends the body of a 200 to `body`. BH_EUNAVAILABLE: nobody listens there, or not in time.
- * BH_EACCESS: it
- * has another certificate. BH_ESYNTAX: the answer is not whole, not HTTP, or not a 200. */
+ * BH_EACCESS: it has another certificate. BH_ESYNTAX: the answer is not whole, not HTTP, or not a
+ * 200. BH_ELIMIT: it is longer than `body` may be. */
 int tome_fetch(const struct tome_fetch_address *address, const char *target, struct bh_buf *body,
                struct bh_error *reterr) BH_MUST_CHECK;

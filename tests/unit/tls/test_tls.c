@@ -159,14 +159,6 @@ static void expect(struct bh_tls *const client_tls, const char *const host, cons
     end(&pair);
 }
 
-static struct bh_tls *pinning(const char *const file)
-{
-    struct bh_tls *tls = NULL;
-    struct bh_error error;
-    assert_int_equal(bh_tls_client_create_pinned(file, &tls, &error), 0);
-    return tls;
-}
-
 static void test_a_client_knows_whom_it_talks_to(void **const state)
 {
     (void)state;
@@ -176,8 +168,6 @@ static void test_a_client_knows_whom_it_talks_to(void **const state)
     expect(trusting(certificates.ca), "other.example", BH_EACCESS, "hostname mismatch");
     expect(trusting(certificates.ca), "192.0.2.2", BH_EACCESS, "IP address mismatch");
     expect(trusting(""), "books.example", BH_EACCESS, "not accepted");
-    expect(pinning(certificates.cert), "", 1, "");
-    expect(pinning(certificates.ca), "", BH_EACCESS, "another certificate");
 }
 
 static void test_files_are_checked(void **const state)
@@ -187,7 +177,6 @@ static void test_files_are_checked(void **const state)
     struct bh_error error;
     assert_int_equal(bh_tls_client_create("/nowhere", &tls, &error), BH_ENOTFOUND);
     assert_int_equal(bh_tls_client_create(certificates.key, &tls, &error), BH_EINVAL);
-    assert_int_equal(bh_tls_client_create_pinned(certificates.key, &tls, &error), BH_EINVAL);
     assert_int_equal(bh_tls_server_create(certificates.ca, certificates.key, &tls, &error),
                      BH_EINVAL);
     assert_non_null(strstr(error.message, certificates.key));
