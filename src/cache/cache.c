@@ -152,27 +152,30 @@ static void unchain(const struct bh_cache_shard *const shard, struct bh_cache_en
     *link = entry->chain;
 }
 
-/* Takes what the policy evicted out of the table. */
-static void forget(struct bh_cache *const cache, struct bh_cache_shard *const shard,
-                   const struct bh_list *const evicted)
+static void count(const bh_metric metric, const int64_t amount)
 {
-    int64_t bytes = 0, entries = 0;
+    if (amount != 0)
+        bh_metrics_add(metric, amount);
+}
+
+/* Takes what the policy evicted out of the table. `bytes`, `entries`: what has come. */
+static void forget(struct bh_cache *const cache, struct bh_cache_shard *const shard,
+                   const struct bh_list *const evicted, int64_t bytes, int64_t entries)
+{
     BH_LIST_FOREACH(node, evicted) {
         struct bh_cache_entry *const entry = BH_LIST_ENTRY(node, struct bh_cache_entry, node);
         unchain(shard, entry);
-        bytes += (int64_t)entry->cost;
-        entries++;
+        bytes -= (int64_t)entry->cost;
+        entries--;
     }
-    if (entries == 0)
-        return;
-    bh_metrics_add(cache->metrics.bytes, -bytes);
-    bh_metrics_add(cache->metrics.entries, -entries);
     const uint64_t rejections = shard->policy.rejections - shard->statistics.rejections;
     const uint64_t evictions = shard->policy.evictions - shard->statistics.evictions;
     shard->statistics.rejections = shard->policy.rejections;
     shard->statistics.evictions = shard->policy.evictions;
-    bh_metrics_add(cache->metrics.rejections, (int64_t)rejections);
-    bh_metrics_add(cache->metrics.evictions, (int64_t)evictions);
+    count(cache->metrics.bytes, bytes);
+    count(cache->metrics.entries, entries);
+    count(cache->metrics.rejections, (int64_t)rejections);
+    count(cache->metrics.evictions, (int64_t)evictions);
 }
 
 enum bh_cache_found bh_cache_shard_find(struct bh_cache *const cache,
@@ -259,11 +262,9 @@ int bh_cache_shard_put(struct bh_cache *const cache, struct bh_cache_shard *cons
         entry->chain = *link;
     }
     *link = entry;
-    bh_metrics_add(cache->metrics.bytes, bytes);
-    bh_metrics_add(cache->metrics.entries, old == NULL);
     const struct bh_cache_moment moment = { .tags = &cache->tags, .now_us = now_us };
     bh_cache_policy_add(&shard->policy, entry, moment, evicted);
-    forget(cache, shard, evicted);
+    forget(cache, shard, evicted, bytes, old == NULL);
     if (old != NULL)
         bh_list_append(evicted, &old->node);
     return 0;
@@ -363,7 +364,7 @@ void bh_cache_set_maximum_bytes(struct bh_cache *const cache, const size_t bytes
         bh_list_init(&evicted);
         pthread_mutex_lock(&shard->mutex);
         bh_cache_policy_set_maximum(&shard->policy, maximum, moment, &evicted);
-        forget(cache, shard, &evicted);
+        forget(cache, shard, &evicted, 0, 0);
         pthread_mutex_unlock(&shard->mutex);
         bh_cache_free_entries(&evicted);
     }

@@ -169,6 +169,20 @@ static void remember_peer(struct bh_connection *const connection, const struct s
                &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
 }
 
+/* As inet_ntop, which pays for printf: an address is told of every request. */
+static void put_ipv4(const uint8_t address[4], char *text)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        const unsigned byte = address[i];
+        if (byte >= 100)
+            *text++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *text++ = (char)('0' + byte / 10 % 10);
+        *text++ = (char)('0' + byte % 10);
+        *text++ = i < 3 ? '.' : '\0';
+    }
+}
+
 void bh_connection_peer(const struct bh_connection *const connection, char text[INET6_ADDRSTRLEN])
 {
     static const uint8_t mapped[12] = { [10] = 0xFF, [11] = 0xFF };
@@ -178,7 +192,9 @@ void bh_connection_peer(const struct bh_connection *const connection, char text[
         family = AF_INET;
         address += sizeof(mapped);
     }
-    if (!inet_ntop(family, address, text, INET6_ADDRSTRLEN))
+    if (family == AF_INET)
+        put_ipv4(address, text);
+    else if (!inet_ntop(family, address, text, INET6_ADDRSTRLEN))
         text[0] = '\0';
 }
 

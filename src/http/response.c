@@ -121,6 +121,13 @@ void bh_response_header(struct bh_request *const request, const char *const name
     append_field(&request->answer.fields, bh_str_from(name), value);
 }
 
+void bh_response_lines(struct bh_request *const request, const struct bh_str lines)
+{
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    bh_assert(bh_str_ends_with(lines, BH_STR("\r\n")));
+    bh_buf_append_str(&request->answer.fields, lines);
+}
+
 /* ---- Answers ---- */
 
 static int fail_head(struct bh_request *const request, const int error)

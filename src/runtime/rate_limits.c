@@ -20,7 +20,7 @@
 #define LIMITS_MAX (2 + BH_RATE_LIMIT_GROUPS_MAX)
 #define NAME_MAX_BYTES 24
 #define POLICY_SIZE 160 /* two items of 24 bytes of name and two numbers */
-#define FIELD_SIZE 160
+#define FIELDS_SIZE 640 /* policy, two items of 24 bytes of name, seven numbers, names of fields */
 #define KEY_SIZE 80
 #define COST 1
 
@@ -305,7 +305,7 @@ static uint64_t whole_seconds(const uint64_t us)
 }
 
 /* Appends at `at` and returns what is behind: a request should not pay for printf. */
-static char *put_text(char *const at, const char *const text)
+static inline char *put_text(char *const at, const char *const text)
 {
     const size_t size = strlen(text);
     memcpy(at, text, size);
@@ -323,26 +323,21 @@ static char *put_number(char *const at, uint64_t value)
     return at + count;
 }
 
-static void add_number(struct bh_request *const request, const char *const name,
-                       const uint64_t value)
-{
-    char digits[20];
-    const char *const end = put_number(digits, value);
-    bh_response_header(request, name, (struct bh_str){ digits, (size_t)(end - digits) });
-}
-
+/* All lines at once: they go with every answer. */
 static void add_fields(struct bh_request *const request, const struct decision *const decision)
 {
     const unsigned shown = tightest(decision);
     const struct bh_limiter_verdict *const verdict = &decision->verdicts[shown];
     const uint64_t wall_us = (uint64_t)bh_time_wall_us();
-    char value[FIELD_SIZE], *end = value;
-    add_number(request, "X-RateLimit-Limit",
-               bh_limiter_quota_of(decision->limits[shown]->limiter)->count);
-    add_number(request, "X-RateLimit-Remaining", verdict->remaining);
-    add_number(request, "X-RateLimit-Reset", whole_seconds(wall_us + verdict->reset_us));
-    bh_response_header(request, "RateLimit-Policy",
-                       bh_str_from(decision->limits[decision->count - 1]->policy));
+    char lines[FIELDS_SIZE], *end = lines;
+    end = put_text(end, "X-RateLimit-Limit: ");
+    end = put_number(end, bh_limiter_quota_of(decision->limits[shown]->limiter)->count);
+    end = put_number(put_text(end, "\r\nX-RateLimit-Remaining: "), verdict->remaining);
+    end = put_text(end, "\r\nX-RateLimit-Reset: ");
+    end = put_number(end, whole_seconds(wall_us + verdict->reset_us));
+    end = put_text(end, "\r\nRateLimit-Policy: ");
+    end = put_text(end, decision->limits[decision->count - 1]->policy);
+    end = put_text(end, "\r\nRateLimit: ");
     for (unsigned i = 0; i < decision->count; i++) {
         const struct bh_limiter_verdict *const each = &decision->verdicts[i];
         end = put_text(put_text(end, i ? ", \"" : "\""), decision->limits[i]->name);
@@ -350,7 +345,8 @@ static void add_fields(struct bh_request *const request, const struct decision *
         end = put_number(put_text(end, ";t="),
                          whole_seconds(each->remaining > 0 ? each->reset_us : each->next_us));
     }
-    bh_response_header(request, "RateLimit", (struct bh_str){ value, (size_t)(end - value) });
+    end = put_text(end, "\r\n");
+    bh_response_lines(request, (struct bh_str){ lines, (size_t)(end - lines) });
 }
 
 /* Seconds, never fewer than it takes, up to a quarter and one more: who was refused together shall
@@ -368,12 +364,13 @@ static int refuse(struct bh_request *const request, const struct decision *const
 {
     const unsigned refusing = tightest(decision);
     const uint64_t seconds = retry_after(decision->verdicts[refusing].retry_after_us);
-    char body[160];
+    char body[160], digits[20];
+    const char *const end = put_number(digits, seconds);
     const int size = snprintf(body, sizeof(body),
                               "{\"error\":\"Rate limit exceeded\",\"detail\":\"%s\","
                               "\"retry_after\":%llu}",
                               decision->limits[refusing]->quota, (unsigned long long)seconds);
-    add_number(request, "Retry-After", seconds);
+    bh_response_header(request, "Retry-After", (struct bh_str){ digits, (size_t)(end - digits) });
     return bh_respond(request, 429, "application/json", (struct bh_str){ body, (size_t)size });
 }
 

@@ -82,6 +82,9 @@ void bh_request_defer_next(struct bh_request *request, void *refused_by);
 /* Adds a header field to the answer; before it is sent. Values with CR, LF or NUL are a programmer
  * error. Date, Content-Length, Connection, X-Request-ID and X-Response-Time are the layer's. */
 void bh_response_header(struct bh_request *request, const char *name, struct bh_str value);
+/* The same for several fields of which nothing came from outside: whole lines, each with its CRLF,
+ * unchecked. */
+void bh_response_lines(struct bh_request *request, struct bh_str lines);
 
 /* Sends a whole answer. The body is copied. 0, or BH_ECANCELED when the client has gone. */
 int bh_respond(struct bh_request *request, int status, const char *content_type,

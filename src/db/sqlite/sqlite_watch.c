@@ -66,22 +66,20 @@ void bh_sqlite_watch_destroy(struct bh_sqlite_watch *const watch)
 
 /* The other side is SQLite's, in this process or another, which TSan cannot follow. */
 __attribute__((no_sanitize("thread"))) static void read_words(const volatile uint32_t *const words,
-                                                              uint32_t copies[2][HEADER_WORDS])
+                                                              uint32_t copy[HEADER_WORDS])
 {
-    for (unsigned i = 0; i < 2 * HEADER_WORDS; i++) {
-        if (i == HEADER_WORDS)
-            atomic_thread_fence(memory_order_acquire);
-        copies[i / HEADER_WORDS][i % HEADER_WORDS] = words[i];
-    }
+    for (unsigned i = 0; i < HEADER_WORDS; i++)
+        copy[i] = words[i];
     atomic_thread_fence(memory_order_acquire);
 }
 
 bool bh_sqlite_watch_read(const struct bh_sqlite_watch *const watch, uint64_t *const ret_mark)
 {
-    uint32_t copies[2][HEADER_WORDS];
-    read_words(watch->words, copies);
-    if (memcmp(copies[0], copies[1], sizeof(copies[0])) != 0)
+    uint32_t first[HEADER_WORDS], second[HEADER_WORDS];
+    read_words(watch->words, first);
+    read_words(watch->words + HEADER_WORDS, second);
+    if (memcmp(first, second, sizeof(first)) != 0)
         return false;
-    *ret_mark = XXH3_64bits(copies[0], sizeof(copies[0]));
+    *ret_mark = XXH3_64bits(first, sizeof(first));
     return true;
 }
