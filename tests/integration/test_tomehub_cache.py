@@ -440,7 +440,7 @@ def test_nothing_old_comes_when_readings_of_the_state_overtake_each_other(
     url = primary.create(name)
     start_tomehub(DATABASE_URL=url)  # makes the tables
     primary.sql(SLOW_STATE.format(role=name), name)
-    settings = {"RATE_LIMIT_SEARCH": 10**6, "RATE_LIMIT_GLOBAL": 10**6}
+    settings: dict[str, object] = {"RATE_LIMIT_SEARCH": 10**6, "RATE_LIMIT_GLOBAL": 10**6}
     settings |= {"DATABASE_URL": url.replace("//postgres@", f"//{name}@")}
     assert name + "@" in str(settings["DATABASE_URL"])
     checker = Checker([start_tomehub(**settings), start_tomehub(**settings)], rests=True)

@@ -276,15 +276,16 @@ def test_libraries_of_users(command: Command, tmp_path: Path) -> None:
     for status in ("added", "exists"):
         lines = command("ingest", "--user", "ann", "--json", hers).stdout.splitlines()
         assert [json.loads(line)["status"] for line in lines] == [status]
+    mines: list[str] = []
     anns = ["--user", "ann"]
-    for whose, has, lacks in (([], "pelican", "heron"), (anns, "heron", "pelican")):
+    for whose, has, lacks in ((mines, "pelican", "heron"), (anns, "heron", "pelican")):
         assert f"[{has}]" in command("search", *whose, has).stdout
         assert "Nothing found" in command("search", *whose, lacks).stdout
         exported = command("export", *whose).stdout
         assert has in exported and lacks not in exported
         assert f"A {has} stood here. [1]" in command("answer", *whose, has).stdout
         assert "does not say" in command("answer", *whose, lacks).stdout
-    listed = [json.loads(command("books", *whose, "--json").stdout) for whose in ([], anns)]
+    listed = [json.loads(command("books", *whose, "--json").stdout) for whose in (mines, anns)]
     assert [book["file_name"] for book in listed] == ["mine.txt", "hers.txt"]
     assert command("books", "--delete", listed[1]["id"]).status == 1
     assert command("books", *anns, "--delete", listed[1]["id"]).status == 0
@@ -296,7 +297,14 @@ def test_users_that_do_not_exist(command: Command, tmp_path: Path) -> None:
     """None is made by a slip of the pen, and what is there is told."""
     path = tmp_path / "a.txt"
     path.write_text("Words.")
-    for arguments in (["ingest", path], ["search", "x"], ["answer", "x"], ["books"], ["export"]):
+    calls: list[list[object]] = [
+        ["ingest", path],
+        ["search", "x"],
+        ["answer", "x"],
+        ["books"],
+        ["export"],
+    ]
+    for arguments in calls:
         result = command(*arguments, "--user", "anm")
         assert result.status == 1 and result.stdout == "", arguments
         assert 'there is no user "anm"; there are none yet' in result.stderr

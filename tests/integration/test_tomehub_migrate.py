@@ -19,6 +19,7 @@ from support.server import Server, ServerOptions
 
 Run = Callable[..., CommandResult]
 QUERIES = ["fox", "fox river", '"common fox"', "otter -badger", "rivr", "title:heron", "bad*"]
+USERS: list[list[str]] = [[], ["--user", "ann"]]
 NOUNS = ["otter", "badger", "heron"]
 
 
@@ -96,7 +97,7 @@ def test_there_and_the_same(
     answers = [searched(tomehub_binary, place) for place in (source, target)]
     assert answers[0] == answers[1]
     assert answers[0][0]["total_count"] > 10
-    for whose in ([], ["--user", "ann"]):
+    for whose in USERS:
         exports = [run("export", *whose, **place[1]) for place in (source, target)]
         assert exports[0].stdout.splitlines()[1:] == exports[1].stdout.splitlines()[1:]
         assert exports[0].stdout.count("The heron of Ann.") == len(whose) / 2
