@@ -74,7 +74,8 @@ static size_t find_block(void)
     return SHARED_BLOCK;
 }
 
-static struct block *take_block(void)
+/* Not inlined: an update would save registers for what happens once in a thread's life. */
+static __attribute__((cold, noinline)) struct block *take_block(void)
 {
     pthread_once(&thread_exit_once, create_key);
     pthread_mutex_lock(&bh_metrics_shared.mutex);

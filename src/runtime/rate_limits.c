@@ -314,13 +314,12 @@ static inline char *put_text(char *const at, const char *const text)
 
 static char *put_number(char *const at, uint64_t value)
 {
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[sizeof(digits) - ++count] = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
-    memcpy(at, digits + sizeof(digits) - count, count);
-    return at + count;
+    char *end = at + 1;
+    for (uint64_t rest = value; rest >= 10; rest /= 10)
+        end++;
+    for (char *digit = end; digit > at; value /= 10)
+        *--digit = (char)('0' + value % 10);
+    return end;
 }
 
 /* All lines at once: they go with every answer. */

@@ -156,6 +156,8 @@ static int load_alone(void *const argument, struct bh_cache_value **const ret_va
                       struct bh_error *const reterr)
 {
     const struct load *const load = argument;
+    if (!load->cache->may_hang) /* it is asked with a look into memory, whatever loads take */
+        return load->question->load(load->question->argument, ret_value, reterr);
     const uint64_t begun_us = bh_time_now_us();
     const int result = load->question->load(load->question->argument, ret_value, reterr);
     if (result == 0)
@@ -221,8 +223,8 @@ static int fetch(struct tome_cache *const cache, const struct tome_question *con
         .only_new = only_new,
     };
     enum bh_cache_outcome outcome = BH_CACHE_LOADED;
-    const int result = bh_cache_fetch(cache->values, &what, bh_time_now_us(), ret_value, &outcome,
-                                      reterr);
+    const int result = bh_cache_fetch(cache->values, &what, bh_loop_now_us(bh_loop_current()),
+                                      ret_value, &outcome, reterr);
     if (result != 0)
         return result;
     *ret_origin = (struct tome_origin){ .is_hit = outcome != BH_CACHE_LOADED || load.was_kept };
@@ -283,9 +285,11 @@ static int check_freshness(struct tome_cache *const cache,
 {
     uint64_t age_us = 0;
     struct bh_cache_value *const old = cache->may_hang ? find_old(cache, question, &age_us) : NULL;
+    if (old == NULL)
+        return check(cache, question->owner_id, reterr);
     const uint64_t deadline_us = bh_fiber_deadline();
     const uint64_t patient_us = bh_time_now_us() + PATIENCE_US;
-    const bool is_shortened = old != NULL && patient_us < deadline_us;
+    const bool is_shortened = patient_us < deadline_us;
     bh_cache_value_unref(old);
     if (is_shortened)
         bh_fiber_set_deadline(patient_us);

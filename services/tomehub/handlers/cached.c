@@ -38,10 +38,9 @@ void tome_cached_headers(struct bh_request *const request, const struct tome_ori
     char age[24];
     if (tome_service_of(request)->cache == NULL)
         return;
-    bh_response_header(request, "X-Cache",
-                       origin->is_degraded ? BH_STR("degraded")
-                       : origin->is_hit    ? BH_STR("hit")
-                                           : BH_STR("miss"));
+    bh_response_lines(request, origin->is_degraded ? BH_STR("X-Cache: degraded\r\n")
+                               : origin->is_hit    ? BH_STR("X-Cache: hit\r\n")
+                                                   : BH_STR("X-Cache: miss\r\n"));
     if (!origin->is_degraded)
         return;
     snprintf(age, sizeof(age), "%llu", (unsigned long long)(origin->age_us / BH_SECOND_US));
