@@ -28,6 +28,7 @@
 #define PATHS_MAX 10000
 #define HEAD_MAX 4096
 #define EVENTS 256
+#define TICK_US BH_MS_US
 
 struct connection {
     int fd;
@@ -75,11 +76,16 @@ static bool open_connection(struct connection *const connection)
     return true;
 }
 
+static bool has_connection(void)
+{
+    return load.idle_count > 0 || load.open < load.maximum;
+}
+
 static struct connection *take_connection(void)
 {
     if (load.idle_count > 0)
         return &load.connections[load.idle[--load.idle_count]];
-    return load.open < load.maximum ? &load.connections[load.open++] : NULL;
+    return &load.connections[load.open++];
 }
 
 static void give_back(struct connection *const connection)
@@ -98,10 +104,6 @@ static void drop(struct connection *const connection)
 static void send_request(const uint64_t due_us)
 {
     struct connection *const connection = take_connection();
-    if (!connection) {
-        load.unsent++;
-        return;
-    }
     connection->is_busy = true;
     load.busy++;
     connection->due_us = due_us;
@@ -204,36 +206,64 @@ static void read_answer(struct connection *const connection)
 
 /* ---- The run ---- */
 
-static void wait_until(const uint64_t until_us)
+static uint64_t left_us(const uint64_t until_us)
 {
-    struct epoll_event events[EVENTS];
     const uint64_t now_us = bh_time_now_us();
-    const uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
-    const struct timespec timeout = { .tv_sec = (time_t)(left_us / BH_SECOND_US),
-                                      .tv_nsec = (long)(left_us % BH_SECOND_US) * 1000 };
-    const int count = epoll_pwait2(load.epoll, events, EVENTS, &timeout, NULL);
-    for (int i = 0; i < count; i++)
-        read_answer(events[i].data.ptr);
+    return until_us > now_us ? until_us - now_us : 0;
 }
 
+static struct timespec timespec_of(const uint64_t us)
+{
+    return (struct timespec){ .tv_sec = (time_t)(us / BH_SECOND_US),
+                              .tv_nsec = (long)(us % BH_SECOND_US) * 1000 };
+}
+
+/* The answers that come until then, at least those that are there. */
+static void read_until(const uint64_t until_us)
+{
+    struct epoll_event events[EVENTS];
+    int count;
+    do {
+        const struct timespec timeout = timespec_of(left_us(until_us));
+        count = epoll_pwait2(load.epoll, events, EVENTS, &timeout, NULL);
+        for (int i = 0; i < count; i++)
+            read_answer(events[i].data.ptr);
+    } while (count == EVENTS || left_us(until_us) > 0);
+}
+
+/* Sends what is due by now, as far as there are connections for it. */
+static void send_due(const uint64_t begun_us, const double interval_us, uint64_t *const number)
+{
+    const uint64_t now_us = bh_time_now_us();
+    const uint64_t until_us = now_us < load.counted_to_us ? now_us : load.counted_to_us;
+    const uint64_t due = (uint64_t)((double)(until_us - begun_us) / interval_us) + 1;
+    for (; *number < due && has_connection(); ++*number)
+        send_request(begun_us + (uint64_t)((double)*number * interval_us));
+    load.unsent += due - *number;
+    *number = due;
+}
+
+/* Where requests are dense it sleeps through each tick rather than be woken for each answer: that
+ * would take from the server the processor they share. */
 static void run(const double rate, const uint64_t seconds)
 {
     const uint64_t begun_us = bh_time_now_us();
     const uint64_t duration_us = seconds * BH_SECOND_US;
+    const double interval_us = 1e6 / rate;
     load.counted_from_us = begun_us + duration_us / 3;
     load.counted_to_us = load.counted_from_us + duration_us;
-    for (uint64_t number = 0;; number++) {
-        const uint64_t due_us = begun_us + (uint64_t)((double)number * 1e6 / rate);
-        if (due_us >= load.counted_to_us)
-            break;
-        do
-            wait_until(due_us);
-        while (bh_time_now_us() < due_us);
-        send_request(due_us);
+    uint64_t number = 0;
+    while (left_us(load.counted_to_us) > 0) {
+        send_due(begun_us, interval_us, &number);
+        const uint64_t due_us = begun_us + (uint64_t)((double)number * interval_us);
+        const uint64_t tick_us = bh_time_now_us() + TICK_US;
+        if (due_us < tick_us)
+            usleep(TICK_US);
+        read_until(due_us < load.counted_to_us ? due_us : load.counted_to_us);
     }
     const uint64_t end_us = load.counted_to_us + load.deadline_us;
-    while (load.busy > 0 && bh_time_now_us() < end_us)
-        wait_until(end_us);
+    while (load.busy > 0 && left_us(end_us) > 0)
+        read_until(bh_time_now_us() + TICK_US);
     load.late += load.busy;
 }
 

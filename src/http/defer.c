@@ -4,7 +4,7 @@
 #include "http/connection.h"
 #include "http/server_internal.h"
 
-#define LOOK_MS 5
+#define LOOK_MS 2
 #define RESUMED_MAX 256 /* at a time: some milliseconds of reading */
 #define REFUSERS_MAX 4
 

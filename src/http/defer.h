@@ -1,11 +1,12 @@
 /*
- * Back-pressure: connections that were refused for want of room are not read from until there is
- * some again, at what refused them. What their clients send meanwhile stays in the kernel, which
- * costs nothing; to read and refuse it would take the time that the others' answers need.
+ * Back-pressure: connections that were refused for want of room, or answered while others wait, are
+ * not read from until there is some again. What their clients send meanwhile stays in the kernel,
+ * which costs nothing; to read and refuse it, or to keep it in a line of fibers whose stacks are in
+ * no cache, would take the time that the others' answers need.
  *
  * First come, first served: the longest deferred is read first, a few hundred each few
- * milliseconds, and each after a second at the latest. Connections that were never refused are read
- * all the time: new ones, and those that ask for what is always answered (health). Loop thread.
+ * milliseconds, and each after a second at the latest. All other connections are read all the time:
+ * new ones, and those that ask for what is always answered (health). Loop thread.
  */
 #pragma once
 

@@ -8,6 +8,7 @@
 #define SERVICE_WEIGHT 0.2 /* of a window */
 #define DELAY_TARGET_US (50 * BH_MS_US)
 #define DELAY_INTERVAL_US BH_SECOND_US
+#define AHEAD_US (10 * BH_MS_US) /* of work is enough in the line until more can be called in */
 #define LOOP_DELAY_US (20 * BH_MS_US) /* past it there is too much in hand, whatever it is */
 
 void bh_admission_line_init(struct bh_admission_line *const line,
@@ -119,11 +120,14 @@ uint64_t bh_admission_line_expected_us(const struct bh_admission_line *const lin
 unsigned bh_admission_line_room(const struct bh_admission_line *const line)
 {
     const unsigned limit = bh_admission_line_limit(line);
-    unsigned waiters = line->waiters_maximum / 2;
-    if (line->service_us > 0) {
-        const double in_time = (double)line->wait_us / 2 * limit / line->service_us;
-        waiters = in_time < waiters ? (unsigned)in_time : waiters;
-    }
+    const double per_us = line->service_us > 0 ? limit / line->service_us : 0;
+    unsigned waiters = (unsigned)(AHEAD_US * per_us);
+    if (waiters < limit)
+        waiters = limit;
+    if (per_us > 0 && waiters > (double)line->wait_us / 2 * per_us)
+        waiters = (unsigned)((double)line->wait_us / 2 * per_us);
+    if (waiters > line->waiters_maximum / 2)
+        waiters = line->waiters_maximum / 2;
     const unsigned all = limit + waiters, taken = line->in_hand + line->waiting;
     return all > taken ? all - taken : 0;
 }

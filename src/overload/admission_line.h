@@ -63,7 +63,8 @@ void bh_admission_line_serve(struct bh_admission_line *line, uint64_t now_us);
 
 unsigned bh_admission_line_limit(const struct bh_admission_line *line);
 
-/* How many more may come until the line is half as long as it may be. */
+/* How many more may come until those that wait are work for 10 ms, or as many as are in hand; or
+ * until the line is half as long as it may be. */
 unsigned bh_admission_line_room(const struct bh_admission_line *line);
 
 /* How long a newcomer of this priority would wait. */

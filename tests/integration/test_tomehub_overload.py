@@ -6,9 +6,10 @@ import re
 import select
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
-from support.http import JsonClient
+from support.http import JsonClient, RawConnection
 from support.http_layer import metric, wait_until
 from support.postgres import Postgres
 from support.server import Server
@@ -99,3 +100,33 @@ def test_what_can_be_done_without_goes_first(
             assert all(one.startswith(b"HTTP/1.1 503") for one in refused)
             assert all(re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", one) for one in refused)
             assert all(answer(one).startswith(b"HTTP/1.1 200") for one in crowd)
+
+
+@pytest.mark.sqlite
+def test_who_was_answered_lets_others_go_first(
+    start_tomehub: Callable[..., Server], postgres: Postgres
+) -> None:
+    """While as many wait as are in hand, what a connection sends after its answer stays in the
+    kernel for a while; nobody is refused, and all are answered."""
+    patient = {"ADMISSION_WAIT": "60s", "BREAKERS_ENABLED": "off"}
+    server = start_tomehub(DATABASE_URL=postgres.url(), **patient, **BARE)
+    deferred = "http_connections_deferred"
+    with ExitStack() as stack, JsonClient(server.port) as client:
+        client.ingest_text("Words", "Some words.")
+        limit = int(metric(server, 'admission_limit{class="default"}'))
+        one = stack.enter_context(RawConnection(server.port))
+        jobs = stack.enter_context(ExitStack())
+        jobs.enter_context(postgres.locked("jobs"))
+        one.send(b"GET /api/ingest HTTP/1.1\r\nHost: t\r\n\r\n")
+        wait_until(lambda: metric(server, 'admission_in_hand{class="default"}') == 1)
+        with postgres.locked("books"):
+            crowd = ask(server.port, "/api/books", 2 * limit)
+            wait_until(lambda: metric(server, 'admission_waiting{class="default"}') == limit + 1)
+            assert metric(server, deferred) == 0
+            jobs.close()
+            wait_until(lambda: metric(server, deferred) == 1)
+            assert one.read_answer().status == 200
+        one.send(b"GET /api/books HTTP/1.1\r\nHost: t\r\n\r\n")
+        assert one.read_answer().status == 200
+        assert all(answer(other).startswith(b"HTTP/1.1 200") for other in crowd)
+        wait_until(lambda: metric(server, deferred) == 0)

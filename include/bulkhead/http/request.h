@@ -72,9 +72,10 @@ int64_t bh_request_content_length(const struct bh_request *request);
 int bh_request_handle(struct bh_request *request);
 int bh_request_status(const struct bh_request *request);
 
-/* For the server's guard, with an answer that says when to come again: what this connection sends
- * next is left unread until bh_http_options.room finds room at `refused_by` (borrowed), or for
- * defer_us. So whoever does not wait as told costs nothing meanwhile. */
+/* For the server's guard, with a refusal that says when to come again, or an answer while others
+ * wait: what this connection sends next is left unread until bh_http_options.room finds room at
+ * `refused_by` (borrowed), or for defer_us. So whoever does not wait as told, or for its next turn,
+ * costs nothing meanwhile. */
 void bh_request_defer_next(struct bh_request *request, void *refused_by);
 
 /* ---- The answer ---- */

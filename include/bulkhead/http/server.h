@@ -45,7 +45,7 @@ struct bh_http_options {
     bh_http_guard *guard;        /* NULL: none */
     void *guard_argument;        /* borrowed */
     bh_http_room *room;          /* see bh_request_defer_next; NULL: never any */
-    uint64_t defer_us;           /* the longest that a refused connection is not read from; 1 s */
+    uint64_t defer_us;           /* the longest that a deferred connection is not read from; 1 s */
 };
 
 void bh_http_options_default(struct bh_http_options *ret_options);

@@ -73,9 +73,9 @@ int bh_admission_enter(struct bh_admission_class *class, enum bh_admission_prior
 /* Once for each successful enter. `is_sample`: the request was worked on to its end. */
 void bh_admission_leave(struct bh_admission_ticket *ticket, bool is_sample);
 
-/* How many more requests of the class would find at most half as long a line as there may be. Short
- * of that nobody who was refused need ask again, and past it the line does not run empty before
- * they have come. */
+/* How many more requests of the class the line needs lest it run empty before others can be called
+ * in: as many as are in hand, or work for 10 ms, and never more than half of what may wait. Those
+ * past it wait as well where they are, in the kernel, where they cost nothing. */
 unsigned bh_admission_room(struct bh_admission_class *class);
 
 /* All limits are this part of what they would be, 1 to 100 percent: for when memory is short. */

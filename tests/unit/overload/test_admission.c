@@ -196,31 +196,33 @@ static void test_a_long_line_is_not_joined(void **const state)
     in_fiber_run(a_long_line_is_not_joined, NULL);
 }
 
-/* Until the line is half as long as it may be: by number, and by time. */
-static void room_is_up_to_half_the_line(void *const argument)
+/* The limit, and as many again; but not more than half of what may wait, by number and by time. */
+static void room_is_what_the_line_needs(void *const argument)
 {
     (void)argument;
     struct visitor visitors[8] = { 0 };
-    create(2, 6, 3600 * BH_SECOND_US);
-    assert_int_equal(bh_admission_room(class), 2 + 3);
+    create(3, 1000, 3600 * BH_SECOND_US);
+    assert_int_equal(bh_admission_room(class), 3 + 3);
     for (size_t i = 0; i < BH_COUNT_OF(visitors); i++) {
         spawn(&visitors[i]);
-        assert_int_equal(bh_admission_room(class), i < 5 ? 4 - i : 0);
+        assert_int_equal(bh_admission_room(class), i < 6 ? 5 - i : 0);
     }
     for (size_t i = 0; i < BH_COUNT_OF(visitors); i++)
         let_go(&visitors[i]);
-    assert_int_equal(bh_admission_room(class), 2 + 3);
     bh_admission_destroy(admission);
-    create(1, 1000, 100 * BH_MS_US);
+    create(3, 4, 3600 * BH_SECOND_US);
+    assert_int_equal(bh_admission_room(class), 3 + 2);
+    bh_admission_destroy(admission);
+    create(1, 1000, 20 * BH_MS_US);
     learn_twenty_ms();
-    assert_in_range(bh_admission_room(class), 1, 1 + 50 / 20);
+    assert_int_equal(bh_admission_room(class), 1);
     bh_admission_destroy(admission);
 }
 
-static void test_room_is_up_to_half_the_line(void **const state)
+static void test_room_is_what_the_line_needs(void **const state)
 {
     (void)state;
-    in_fiber_run(room_is_up_to_half_the_line, NULL);
+    in_fiber_run(room_is_what_the_line_needs, NULL);
 }
 
 static void cancel_meets_grant(void *const argument)
@@ -322,7 +324,7 @@ int main(void)
         cmocka_unit_test(test_the_lowest_gives_way),
         cmocka_unit_test(test_too_late_is_refused_at_once),
         cmocka_unit_test(test_a_long_line_is_not_joined),
-        cmocka_unit_test(test_room_is_up_to_half_the_line),
+        cmocka_unit_test(test_room_is_what_the_line_needs),
         cmocka_unit_test(test_cancel_meets_grant),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_loops_share_a_class),
