@@ -29,8 +29,7 @@ struct decimal {
     int exponent; /* of ten, of the first digit */
 };
 
-/* Writes the digits so that they end at `end`; returns their count. */
-static size_t write_digits(char *const end, uint64_t value)
+size_t bh_buf_write_digits(char *const end, uint64_t value)
 {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                                 "25262728293031323334353637383940414243444546474849"
@@ -55,7 +54,7 @@ void bh_buf_append_int(struct bh_buf *const buf, const int64_t value)
 {
     char text[24];
     char *const end = text + sizeof(text);
-    size_t size = write_digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    size_t size = bh_buf_write_digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
     if (value < 0)
         end[-(ptrdiff_t)++size] = '-';
     bh_buf_append(buf, end - size, size);
@@ -71,7 +70,7 @@ static void decimal_set(struct decimal *const decimal, const uint64_t digits, co
 {
     char text[24];
     char *const end = text + sizeof(text);
-    const size_t size = write_digits(end, digits);
+    const size_t size = bh_buf_write_digits(end, digits);
     memcpy(decimal->digits, end - size, size);
     decimal->count = (int)size;
     decimal->exponent = (int)size - 1 - (int)scale;

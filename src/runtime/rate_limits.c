@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/buf.h"
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/loop.h"
 #include "runtime/client_address.h"
@@ -20,6 +21,7 @@
 #define LIMITS_MAX (2 + BH_RATE_LIMIT_GROUPS_MAX)
 #define NAME_MAX_BYTES 24
 #define POLICY_SIZE 160 /* two items of 24 bytes of name and two numbers */
+#define FRONT_SIZE 80
 #define FIELDS_SIZE 640 /* policy, two items of 24 bytes of name, seven numbers, names of fields */
 #define KEY_SIZE 80
 #define COST 1
@@ -32,6 +34,7 @@ struct limit {
     const char *name;
     struct bh_limiter *limiter;
     char quota[BH_LIMITER_QUOTA_TEXT_SIZE];
+    char front[FRONT_SIZE];   /* the fields' lines up to what remains */
     char policy[POLICY_SIZE]; /* of a request that counts to this one: the global one's in front */
     bh_metric outcomes[OUTCOMES], evictions;
 };
@@ -93,6 +96,9 @@ static int add_limit(struct bh_rate_limits *const limits, const char *const name
     limits->count++;
     limit->name = name;
     bh_limiter_quota_text(quota, limit->quota);
+    snprintf(
+        limit->front, sizeof(limit->front),
+        "X-RateLimit-Limit: %llu\r\nX-RateLimit-Remaining: ", (unsigned long long)quota->count);
     if (beside)
         add_policy(limit->policy, beside);
     add_policy(limit->policy, limit);
@@ -312,14 +318,12 @@ static inline char *put_text(char *const at, const char *const text)
     return at + size;
 }
 
-static char *put_number(char *const at, uint64_t value)
+static char *put_number(char *const at, const uint64_t value)
 {
-    char *end = at + 1;
-    for (uint64_t rest = value; rest >= 10; rest /= 10)
-        end++;
-    for (char *digit = end; digit > at; value /= 10)
-        *--digit = (char)('0' + value % 10);
-    return end;
+    char digits[20], *const end = digits + sizeof(digits);
+    const size_t size = bh_buf_write_digits(end, value);
+    memcpy(at, end - size, size);
+    return at + size;
 }
 
 /* All lines at once: they go with every answer. */
@@ -329,9 +333,7 @@ static void add_fields(struct bh_request *const request, const struct decision *
     const struct bh_limiter_verdict *const verdict = &decision->verdicts[shown];
     const uint64_t wall_us = (uint64_t)bh_time_wall_us();
     char lines[FIELDS_SIZE], *end = lines;
-    end = put_text(end, "X-RateLimit-Limit: ");
-    end = put_number(end, bh_limiter_quota_of(decision->limits[shown]->limiter)->count);
-    end = put_number(put_text(end, "\r\nX-RateLimit-Remaining: "), verdict->remaining);
+    end = put_number(put_text(end, decision->limits[shown]->front), verdict->remaining);
     end = put_text(end, "\r\nX-RateLimit-Reset: ");
     end = put_number(end, whole_seconds(wall_us + verdict->reset_us));
     end = put_text(end, "\r\nRateLimit-Policy: ");

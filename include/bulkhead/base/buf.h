@@ -35,6 +35,8 @@ void bh_buf_append(struct bh_buf *buf, const void *data, size_t size);
 void bh_buf_append_str(struct bh_buf *buf, struct bh_str text);
 void bh_buf_append_byte(struct bh_buf *buf, char byte);
 void bh_buf_append_int(struct bh_buf *buf, int64_t value);
+/* Without a buffer: writes the digits in front of `end`, 20 at most; returns how many. */
+size_t bh_buf_write_digits(char *end, uint64_t value);
 
 /* Finite numbers, the same in every locale: the fewest digits that read back equal, always with a
  * point or an exponent ("1.0"); and with `digits` (0 to 17) behind the point. */
