@@ -3,19 +3,12 @@
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
 #include "http/transport_tls.h"
-
-/* A write that could not be done at once. */
-struct waiting {
-    uv_write_t write;
-    size_t held; /* memory, of what is copied or taken */
-    struct bh_buf taken;
-    char copied[];
-};
 
 static struct bh_transport *of_handle(uv_handle_t *const handle)
 {
@@ -109,82 +102,99 @@ enum bh_transport_peer bh_transport_peer(const struct bh_transport *const transp
 
 /* ---- Writing ---- */
 
-static void write_done(uv_write_t *const write, const int status)
-{
-    struct bh_transport *const transport = of_handle((uv_handle_t *)write->handle);
-    struct waiting *const waiting = BH_CONTAINER_OF(write, struct waiting, write);
-    transport->held -= waiting->held;
-    bh_buf_fini(&waiting->taken);
-    free(waiting);
-    if (status != UV_ECANCELED)
-        transport->events->sent(transport, status < 0 ? BH_ECLOSED : 0);
-}
-
-/* Queues what is left of `buffers` (the last one is held as told). */
-static int wait_for_room(struct bh_transport *const transport, uv_buf_t *const buffers,
-                         const unsigned count, const enum bh_transport_hold hold,
-                         struct bh_buf *const taken)
+struct bh_transport_waiting *bh_transport_keep(struct bh_transport *const transport,
+                                               const struct bh_str *const pieces,
+                                               const unsigned count,
+                                               const enum bh_transport_hold hold,
+                                               struct bh_buf *const taken)
 {
     const unsigned copied_count = hold == BH_TRANSPORT_COPY ? count : count - 1;
     size_t size = 0;
     for (unsigned i = 0; i < copied_count; i++)
-        size += buffers[i].len;
-    struct waiting *const waiting = malloc(sizeof(*waiting) + size);
+        size += pieces[i].size;
+    struct bh_transport_waiting *const waiting = malloc(sizeof(*waiting) + size);
     if (!waiting)
-        return BH_ENOMEM;
+        return NULL;
     char *to = waiting->copied;
     for (unsigned i = 0; i < copied_count; i++)
-        to = mempcpy(to, buffers[i].base, buffers[i].len);
-    uv_buf_t held[2] = { uv_buf_init(waiting->copied, (unsigned)size) };
-    if (copied_count < count)
-        held[1] = buffers[copied_count];
-
-    bh_buf_init(&waiting->taken, 0);
+        to = mempcpy(to, pieces[i].data, pieces[i].size);
+    waiting->pieces[0] = (struct bh_str){ waiting->copied, size };
+    waiting->pieces[1] = copied_count < count ? pieces[copied_count] : BH_STR_NONE;
     waiting->held = sizeof(*waiting) + size;
+    bh_buf_init(&waiting->taken, 0);
     if (hold == BH_TRANSPORT_TAKE) {
         waiting->taken = *taken;
         bh_buf_init(taken, taken->maximum);
         waiting->held += waiting->taken.size;
     }
-    const int result = uv_write(&waiting->write, (uv_stream_t *)&transport->tcp, held,
-                                copied_count < count ? 2 : 1, write_done);
-    if (result == 0) {
-        transport->held += waiting->held;
-        return 0;
-    }
+    transport->held += waiting->held;
+    return waiting;
+}
+
+void bh_transport_drop(struct bh_transport *const transport,
+                       struct bh_transport_waiting *const waiting)
+{
+    transport->held -= waiting->held;
     bh_buf_fini(&waiting->taken);
     free(waiting);
+}
+
+static uv_buf_t buffer_of(const struct bh_str piece)
+{
+    /* libuv only reads from it, but says char *. */
+    return (uv_buf_t){ .base = (char *)(uintptr_t)piece.data, .len = piece.size };
+}
+
+static void write_done(uv_write_t *const write, const int status)
+{
+    struct bh_transport *const transport = of_handle((uv_handle_t *)write->handle);
+    bh_transport_drop(transport, BH_CONTAINER_OF(write, struct bh_transport_waiting, write));
+    if (status == UV_ECANCELED)
+        return;
+    int result = status < 0 ? BH_ECLOSED : 0;
+    if (result == 0 && transport->secure)
+        result = bh_secure_go_on(transport);
+    transport->events->sent(transport, result < 0 ? BH_ECLOSED : 0);
+}
+
+static int wait_for_room(struct bh_transport *const transport, const struct bh_str *const pieces,
+                         const unsigned count, const enum bh_transport_hold hold,
+                         struct bh_buf *const taken)
+{
+    struct bh_transport_waiting *const waiting = bh_transport_keep(transport, pieces, count, hold,
+                                                                   taken);
+    if (!waiting)
+        return BH_ENOMEM;
+    const uv_buf_t buffers[] = { buffer_of(waiting->pieces[0]), buffer_of(waiting->pieces[1]) };
+    const int result = uv_write(&waiting->write, (uv_stream_t *)&transport->tcp, buffers,
+                                buffers[1].len > 0 ? 2 : 1, write_done);
+    if (result == 0)
+        return 0;
+    bh_transport_drop(transport, waiting);
     return result == UV_ENOMEM ? BH_ENOMEM : BH_ECLOSED;
 }
 
-static int write_plain(struct bh_transport *const transport, const struct bh_str *const pieces,
-                       const unsigned count, const enum bh_transport_hold hold,
-                       struct bh_buf *const taken)
+int bh_transport_send(struct bh_transport *const transport, const struct bh_str *const pieces,
+                      const unsigned count, const enum bh_transport_hold hold,
+                      struct bh_buf *const taken)
 {
-    uv_buf_t buffers[BH_TRANSPORT_PIECES_MAX];
-    for (unsigned i = 0; i < count; i++) {
-        /* libuv only reads from it, but says char *. */
-        buffers[i].base = (char *)(uintptr_t)pieces[i].data;
-        buffers[i].len = pieces[i].size;
-    }
-    int result = 0;
-    unsigned first = 0;
+    uv_buf_t buffers[BH_TRANSPORT_PIECES_MAX] = { 0 };
+    struct bh_str left[BH_TRANSPORT_PIECES_MAX];
+    for (unsigned i = 0; i < count; i++)
+        buffers[i] = buffer_of(pieces[i]);
     const int sent = uv_try_write((uv_stream_t *)&transport->tcp, buffers, count);
-    if (sent < 0 && sent != UV_EAGAIN) {
-        result = BH_ECLOSED;
-    } else {
-        for (size_t left = sent > 0 ? (size_t)sent : 0; first < count; first++) {
-            if (left < buffers[first].len) {
-                buffers[first].base += left;
-                buffers[first].len -= left;
-                break;
-            }
-            left -= buffers[first].len;
-        }
-        if (first < count)
-            result = wait_for_room(transport, buffers + first, count - first, hold, taken);
-    }
-    return result;
+    if (sent < 0 && sent != UV_EAGAIN)
+        return BH_ECLOSED;
+    size_t gone = sent > 0 ? (size_t)sent : 0;
+    unsigned first = 0;
+    for (; first < count && pieces[first].size <= gone; first++)
+        gone -= pieces[first].size;
+    if (first == count)
+        return 0;
+    memcpy(left, pieces + first, (count - first) * sizeof(*pieces));
+    left[0].data += gone;
+    left[0].size -= gone;
+    return wait_for_room(transport, left, count - first, hold, taken);
 }
 
 int bh_transport_write(struct bh_transport *const transport, const struct bh_str *const pieces,
@@ -193,7 +203,7 @@ int bh_transport_write(struct bh_transport *const transport, const struct bh_str
 {
     bh_assert(count > 0 && count <= BH_TRANSPORT_PIECES_MAX);
     const int result = transport->secure ? bh_secure_write(transport, pieces, count, hold, taken)
-                                         : write_plain(transport, pieces, count, hold, taken);
+                                         : bh_transport_send(transport, pieces, count, hold, taken);
     if (hold == BH_TRANSPORT_TAKE)
         bh_buf_fini(taken);
     return result;

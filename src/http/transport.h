@@ -3,7 +3,7 @@
  * TLS (transport_tls.c): all that is read, written and counted here is what the peers mean.
  *
  * Writing tries the socket at once and keeps only what it does not take, so a small answer costs
- * one system call and no memory. Under TLS it is encrypted 64 KiB at a time, as the socket takes
+ * one system call and no memory. Under TLS it is encrypted 32 KiB at a time, as the socket takes
  * it. Loop thread.
  */
 #pragma once

@@ -9,7 +9,7 @@
  *
  * Writing: plaintext waits as it was given, like a plain transport's, and is encrypted when the
  * socket has taken what was encrypted before. So what waits for a slow reader costs what it costs
- * without TLS, and 64 KiB more.
+ * without TLS, and 32 KiB more.
  */
 #include "http/transport_tls.h"
 
@@ -18,27 +18,12 @@
 
 #include "bulkhead/base/assert.h"
 
-#define STEP_BYTES 65536 /* plaintext encrypted at a time */
-#define OUTPUT_MAX (4 * STEP_BYTES)
+/* Plaintext encrypted at a time: little enough to lie in a near cache with its ciphertext. */
+#define STEP_BYTES 32768
+#define OUTPUT_MAX (8 * STEP_BYTES)
 
 /* Ciphertext that a peer may make us owe it by what it sends alone (key updates, alerts). */
-#define OWED_BYTES_MAX (2 * STEP_BYTES)
-
-/* Ciphertext on its way. */
-struct sending {
-    uv_write_t write;
-    size_t held; /* memory, as all that is called so */
-    char data[];
-};
-
-/* Plaintext whose turn has not come. */
-struct waiting {
-    struct bh_list node;
-    struct bh_str pieces[2]; /* what was copied; what is not */
-    size_t held;
-    struct bh_buf taken;
-    char copied[];
-};
+#define OWED_BYTES_MAX (4 * STEP_BYTES)
 
 struct bh_transport_secure {
     struct bh_transport *transport;
@@ -57,7 +42,6 @@ struct bh_transport_secure {
 
 static void pump(struct bh_transport_secure *secure, struct bh_str input);
 static void read_socket(struct bh_transport_secure *secure);
-static int encrypt_waiting(struct bh_transport_secure *secure);
 
 static uv_stream_t *stream_of(const struct bh_transport_secure *const secure)
 {
@@ -116,50 +100,16 @@ void bh_transport_tls_destroy(struct bh_transport_tls *const tls)
 
 /* ---- Ciphertext to the socket ---- */
 
-static void sending_done(uv_write_t *const write, const int status)
-{
-    struct bh_transport *const transport = BH_CONTAINER_OF((uv_tcp_t *)(void *)write->handle,
-                                                           struct bh_transport, tcp);
-    struct sending *const sending = BH_CONTAINER_OF(write, struct sending, write);
-    transport->held -= sending->held;
-    free(sending);
-    if (status == UV_ECANCELED)
-        return;
-    int result = status < 0 ? BH_ECLOSED : 0;
-    if (result == 0 && transport->secure)
-        result = encrypt_waiting(transport->secure);
-    transport->events->sent(transport, result < 0 ? BH_ECLOSED : 0);
-}
-
-/* Gives the output of a step to the socket, and what that does not take to libuv. */
+/* Sends the output of a step. */
 static int send_output(struct bh_transport_secure *const secure)
 {
     struct bh_buf *const output = &secure->shared->output;
-    if (output->size == 0)
+    const struct bh_str ciphertext = bh_buf_peek(output);
+    if (ciphertext.size == 0)
         return 0;
-    secure->overhead += output->size;
-    uv_buf_t buffer = uv_buf_init(output->data, (unsigned)output->size);
-    const int sent = uv_try_write(stream_of(secure), &buffer, 1);
-    int result = sent < 0 && sent != UV_EAGAIN ? BH_ECLOSED : 0;
-    const size_t taken = sent > 0 ? (size_t)sent : 0;
-    const size_t left = output->size - taken;
-    if (result == 0 && left > 0) {
-        struct sending *const sending = malloc(sizeof(*sending) + left);
-        if (!sending) {
-            result = BH_ENOMEM;
-        } else {
-            memcpy(sending->data, output->data + taken, left);
-            buffer = uv_buf_init(sending->data, (unsigned)left);
-            result = uv_write(&sending->write, stream_of(secure), &buffer, 1, sending_done);
-            sending->held = sizeof(*sending) + left;
-            secure->transport->held += sending->held;
-            if (result < 0) {
-                secure->transport->held -= sending->held;
-                free(sending);
-                result = BH_ECLOSED;
-            }
-        }
-    }
+    secure->overhead += ciphertext.size;
+    const int result = bh_transport_send(secure->transport, &ciphertext, 1, BH_TRANSPORT_COPY,
+                                         NULL);
     bh_buf_clear(output);
     return result;
 }
@@ -227,17 +177,12 @@ static int encrypt(struct bh_transport_secure *const secure, struct bh_str *cons
     return 0;
 }
 
-static void drop(struct bh_transport *const transport, struct waiting *const waiting)
+int bh_secure_go_on(struct bh_transport *const transport)
 {
-    transport->held -= waiting->held;
-    bh_buf_fini(&waiting->taken);
-    free(waiting);
-}
-
-static int encrypt_waiting(struct bh_transport_secure *const secure)
-{
+    struct bh_transport_secure *const secure = transport->secure;
     while (!bh_list_is_empty(&secure->waiting) && sending_bytes(secure) == 0) {
-        struct waiting *const waiting = BH_LIST_ENTRY(secure->waiting.next, struct waiting, node);
+        struct bh_transport_waiting *const waiting = BH_LIST_ENTRY(
+            secure->waiting.next, struct bh_transport_waiting, node);
         struct bh_str *const pieces = waiting->pieces;
         const size_t before = pieces[0].size + pieces[1].size;
         const int result = encrypt(secure, pieces, 2);
@@ -248,38 +193,8 @@ static int encrypt_waiting(struct bh_transport_secure *const secure)
         if (left > 0)
             break;
         bh_list_unlink(&waiting->node);
-        drop(secure->transport, waiting);
+        bh_transport_drop(transport, waiting);
     }
-    return 0;
-}
-
-/* Keeps what is left of the pieces; the last is held as told. */
-static int wait_for_room(struct bh_transport_secure *const secure,
-                         const struct bh_str *const pieces, const unsigned count,
-                         const enum bh_transport_hold hold, struct bh_buf *const taken)
-{
-    const unsigned copied_count = hold == BH_TRANSPORT_COPY ? count : count - 1;
-    size_t size = 0;
-    for (unsigned i = 0; i < copied_count; i++)
-        size += pieces[i].size;
-    struct waiting *const waiting = malloc(sizeof(*waiting) + size);
-    if (!waiting)
-        return BH_ENOMEM;
-    char *to = waiting->copied;
-    for (unsigned i = 0; i < copied_count; i++)
-        to = mempcpy(to, pieces[i].data, pieces[i].size);
-    waiting->pieces[0] = (struct bh_str){ waiting->copied, size };
-    waiting->pieces[1] = copied_count < count ? pieces[copied_count] : BH_STR_NONE;
-    bh_buf_init(&waiting->taken, 0);
-    waiting->held = sizeof(*waiting) + size;
-    if (hold == BH_TRANSPORT_TAKE) {
-        waiting->taken = *taken;
-        bh_buf_init(taken, taken->maximum);
-        waiting->held += waiting->taken.size;
-    }
-    secure->transport->held += waiting->held;
-    bh_list_append(&secure->waiting, &waiting->node);
-    secure->waiting_bytes += size + waiting->pieces[1].size;
     return 0;
 }
 
@@ -298,9 +213,15 @@ int bh_secure_write(struct bh_transport *const transport, const struct bh_str *c
         result = encrypt(secure, left, count);
     for (unsigned i = 0; i < count; i++)
         left_bytes += left[i].size;
-    if (result == 0 && left_bytes > 0)
-        result = wait_for_room(secure, left, count, hold, taken);
-    return result;
+    if (result < 0 || left_bytes == 0)
+        return result;
+    struct bh_transport_waiting *const waiting = bh_transport_keep(transport, left, count, hold,
+                                                                   taken);
+    if (!waiting)
+        return BH_ENOMEM;
+    bh_list_append(&secure->waiting, &waiting->node);
+    secure->waiting_bytes += left_bytes;
+    return 0;
 }
 
 size_t bh_secure_waiting(const struct bh_transport *const transport)
@@ -361,7 +282,7 @@ static bool shake(struct bh_transport_secure *const secure, struct bh_tls_io *co
                    bh_tls_session_is_resumed(secure->session) ? BH_HANDSHAKE_RESUMED
                                                               : BH_HANDSHAKE_FULL,
                    NULL);
-    if (encrypt_waiting(secure) == 0)
+    if (bh_secure_go_on(secure->transport) == 0)
         return true;
     lost(secure, BH_ECLOSED);
     return false;
@@ -532,7 +453,7 @@ void bh_secure_destroy(struct bh_transport *const transport)
     struct bh_transport_secure *const secure = transport->secure;
     transport->secure = NULL;
     for (struct bh_list *node; (node = bh_list_pop(&secure->waiting));)
-        drop(transport, BH_LIST_ENTRY(node, struct waiting, node));
+        bh_transport_drop(transport, BH_LIST_ENTRY(node, struct bh_transport_waiting, node));
     bh_buf_fini(&secure->kept);
     bh_tls_session_destroy(secure->session);
     free(secure);

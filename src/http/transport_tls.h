@@ -32,6 +32,31 @@ void bh_transport_tls_close(struct bh_transport_tls *tls, uv_close_cb closed, vo
 /* After `closed`, or when it was not started. NULL is fine. */
 void bh_transport_tls_destroy(struct bh_transport_tls *tls);
 
+/* ---- Of transport.c ---- */
+
+/* Bytes whose turn has not come. */
+struct bh_transport_waiting {
+    union {
+        uv_write_t write;
+        struct bh_list node; /* plaintext under TLS */
+    };
+    struct bh_str pieces[2]; /* what was copied; what is not */
+    size_t held;
+    struct bh_buf taken;
+    char copied[];
+};
+
+/* Keeps the pieces, the last as told; NULL: out of memory. bh_transport_drop must follow. */
+struct bh_transport_waiting *bh_transport_keep(struct bh_transport *transport,
+                                               const struct bh_str *pieces, unsigned count,
+                                               enum bh_transport_hold hold,
+                                               struct bh_buf *taken) BH_MUST_CHECK;
+void bh_transport_drop(struct bh_transport *transport, struct bh_transport_waiting *waiting);
+
+/* As bh_transport_write, but to the socket itself, and `taken` may keep its content. */
+int bh_transport_send(struct bh_transport *transport, const struct bh_str *pieces, unsigned count,
+                      enum bh_transport_hold hold, struct bh_buf *taken) BH_MUST_CHECK;
+
 /* ---- For transport.c ---- */
 
 int bh_secure_open(struct bh_transport *transport, struct bh_transport_tls *tls) BH_MUST_CHECK;
@@ -40,6 +65,8 @@ void bh_secure_read_stop(struct bh_transport *transport);
 bool bh_secure_has_unread(const struct bh_transport *transport);
 int bh_secure_write(struct bh_transport *transport, const struct bh_str *pieces, unsigned count,
                     enum bh_transport_hold hold, struct bh_buf *taken) BH_MUST_CHECK;
+/* The socket has taken what was encrypted. */
+int bh_secure_go_on(struct bh_transport *transport) BH_MUST_CHECK;
 size_t bh_secure_waiting(const struct bh_transport *transport);
 uint64_t bh_secure_overhead(const struct bh_transport *transport);
 bool bh_secure_is_shaking(const struct bh_transport *transport);
