@@ -288,11 +288,13 @@ static bool shake(struct bh_transport_secure *const secure, struct bh_tls_io *co
     return false;
 }
 
-/* Hands plaintext over as long as there is some and the owner wants it. */
+/* Hands plaintext over as long as there is some and the owner wants it. A look that can find nothing
+ * is left out: it would take a buffer for a record and give it back. */
 static void deliver(struct bh_transport_secure *const secure, struct bh_tls_io *const io)
 {
     struct bh_transport *const transport = secure->transport;
-    while (transport->is_reading) {
+    while (transport->is_reading &&
+           (io->input.size > 0 || bh_tls_session_has_more(secure->session))) {
         const int result = bh_tls_session_look(secure->session, io);
         if (result < 0)
             secure->is_over = result != BH_ECLOSED;
