@@ -288,7 +288,7 @@ static bool shake(struct bh_transport_secure *const secure, struct bh_tls_io *co
     return false;
 }
 
-/* Hands plaintext over as long as there is some and the owner wants it. A look that can find nothing
+/* Hands plaintext over as long as there is some and the owner wants it. A look that finds nothing
  * is left out: it would take a buffer for a record and give it back. */
 static void deliver(struct bh_transport_secure *const secure, struct bh_tls_io *const io)
 {
