@@ -5,13 +5,19 @@
 #define WINDOW_PERCENT 1    /* where climbing begins */
 #define PROTECTED_SHARE 0.8 /* of the main part */
 #define AGING_FACTOR 10     /* look-ups for each entry until counts are halved */
-#define CLIMB_FACTOR 2      /* look-ups for each entry between two steps */
-#define SAMPLE_MIN 1024     /* look-ups */
-#define STEP_FIRST 0.0625   /* of the maximum */
-#define STEP_DECAY 0.98     /* while the hit rate keeps still */
-#define RESTART_CHANGE 0.1  /* of the hit rate */
-#define WINDOW_SHARE_MAX 0.8
-#define WINDOW_SHARE_MIN 0.002
+#define AGING_MIN 1024
+#define LOOK_SHARE 16 /* look-ups between two looks at the window, of the entries */
+#define LOOK_MIN 64
+#define REJECTED_SHARE 0.0625 /* of the maximum: how far back a rejection is regretted */
+#define REGRET_WEIGHT 1.25    /* the marginal bytes of probation are worth less than its mean */
+#define PROBATION_SHARE_MIN 0.002
+#define EVIDENCE_MIN 16 /* look-ups that speak for one side or the other, for a step */
+#define PACE_MAX 0.25   /* of the maximum */
+#define PACE_MIN 0.003
+#define PACE_FASTER 1.4 /* while it goes in one direction */
+#define PACE_SLOWER 0.5 /* when it turns */
+#define WINDOW_SHARE_MAX 0.998
+#define WINDOW_SHARE_MIN 0.005
 
 static void set_window(struct bh_cache_policy *const policy, const double share)
 {
@@ -25,16 +31,20 @@ int bh_cache_policy_init(struct bh_cache_policy *const policy, const size_t maxi
 {
     *policy = (struct bh_cache_policy){ .maximum = maximum,
                                         .is_climbing = window_percent == 0,
-                                        .step = STEP_FIRST };
+                                        .is_growing = true,
+                                        .pace = PACE_MAX,
+                                        .until_look = LOOK_MIN };
     for (unsigned i = 0; i < BH_CACHE_SEGMENTS; i++)
         bh_list_init(&policy->segments[i]);
     set_window(policy, (window_percent ? window_percent : WINDOW_PERCENT) / 100.0);
-    return bh_cache_sketch_init(&policy->sketch, entries);
+    const int result = bh_cache_rejected_init(&policy->rejected, entries);
+    return result ? result : bh_cache_sketch_init(&policy->sketch, entries);
 }
 
 void bh_cache_policy_fini(struct bh_cache_policy *const policy)
 {
     bh_cache_sketch_fini(&policy->sketch);
+    bh_cache_rejected_fini(&policy->rejected);
 }
 
 /* ---- Segments ---- */
@@ -84,10 +94,9 @@ static void demote(struct bh_cache_policy *const policy)
 
 /* ---- Climbing ---- */
 
-static uint64_t sample_of(const struct bh_cache_policy *const policy, const unsigned factor)
+static uint64_t at_least(const uint64_t value, const uint64_t least)
 {
-    const uint64_t sample = factor * (uint64_t)policy->count;
-    return sample > SAMPLE_MIN ? sample : SAMPLE_MIN;
+    return value > least ? value : least;
 }
 
 static double within(const double value, const double least, const double most)
@@ -95,19 +104,40 @@ static double within(const double value, const double least, const double most)
     return value < least ? least : value > most ? most : value;
 }
 
-/* After each sample the window changes by a step: in the same direction while the hit rate rises,
- * back when it falls. The steps become smaller; when the rate jumps, the load is another one, and
- * they are large again. */
+static size_t rejected_span(const struct bh_cache_policy *const policy)
+{
+    return (size_t)((double)policy->maximum * REJECTED_SHARE);
+}
+
+/* How much more the window's next bytes would hit than those of probation, or less: 1 to -1. False:
+ * too little was seen to say. */
+static bool weigh(const struct bh_cache_policy *const policy, double *const ret_lean)
+{
+    const double least = (double)policy->maximum * PROBATION_SHARE_MIN;
+    const double size = (double)policy->sizes[BH_CACHE_PROBATION];
+    const double gain = (double)policy->regrets * REGRET_WEIGHT;
+    const double loss = (double)policy->probation_hits * (double)rejected_span(policy) /
+                        (size > least ? size : least);
+    if (gain + loss < EVIDENCE_MIN)
+        return false;
+    *ret_lean = (gain - loss) / (gain + loss);
+    return true;
+}
+
+/* Steps are long while they go one way, and where the two sides differ much. */
 static void climb(struct bh_cache_policy *const policy)
 {
-    const double rate = (double)policy->hits / (double)(policy->hits + policy->misses);
-    const double change = rate - policy->last_rate;
-    const double step = change >= 0 ? policy->step : -policy->step;
+    double lean;
+    policy->until_look = at_least(policy->count / LOOK_SHARE, LOOK_MIN);
+    if (!policy->is_climbing || !weigh(policy, &lean))
+        return;
+    const bool is_growing = lean > 0;
+    const double factor = is_growing == policy->is_growing ? PACE_FASTER : PACE_SLOWER;
+    policy->is_growing = is_growing;
+    policy->pace = within(policy->pace * factor, PACE_MIN, PACE_MAX);
+    const double step = policy->pace * lean * (is_growing ? lean : -lean);
     const double share = (double)policy->window_maximum / (double)policy->maximum + step;
-    const bool is_jump = change >= RESTART_CHANGE || change <= -RESTART_CHANGE;
-    policy->step = !is_jump ? step * STEP_DECAY : step > 0 ? STEP_FIRST : -STEP_FIRST;
-    policy->last_rate = rate;
-    policy->hits = policy->misses = 0;
+    policy->regrets = policy->probation_hits = 0;
     set_window(policy, within(share, WINDOW_SHARE_MIN, WINDOW_SHARE_MAX));
     demote(policy);
     while (policy->sizes[BH_CACHE_WINDOW] > policy->window_maximum)
@@ -117,17 +147,17 @@ static void climb(struct bh_cache_policy *const policy)
 void bh_cache_policy_use(struct bh_cache_policy *const policy, const uint64_t hash,
                          struct bh_cache_entry *const entry)
 {
-    bh_cache_sketch_add(&policy->sketch, hash, sample_of(policy, AGING_FACTOR));
+    bh_cache_sketch_add(&policy->sketch, hash, at_least(AGING_FACTOR * policy->count, AGING_MIN));
     if (entry != NULL) {
-        policy->hits++;
         const bool is_window = entry->segment == BH_CACHE_WINDOW;
+        policy->probation_hits += entry->segment == BH_CACHE_PROBATION;
         move(policy, entry, is_window ? BH_CACHE_WINDOW : BH_CACHE_PROTECTED);
         if (!is_window)
             demote(policy);
-    } else {
-        policy->misses++;
+    } else if (bh_cache_rejected_take(&policy->rejected, hash, rejected_span(policy))) {
+        policy->regrets++;
     }
-    if (policy->is_climbing && policy->hits + policy->misses >= sample_of(policy, CLIMB_FACTOR))
+    if (--policy->until_look == 0)
         climb(policy);
 }
 
@@ -202,6 +232,7 @@ static void make_room(struct bh_cache_policy *const policy, const struct bh_cach
         struct bh_cache_entry *const candidate = last_of(policy, BH_CACHE_WINDOW);
         const size_t size = bh_cache_policy_size(policy);
         if (size > policy->maximum && !is_worth(policy, candidate, size - policy->maximum)) {
+            bh_cache_rejected_add(&policy->rejected, candidate->hash, candidate->cost);
             evict(policy, candidate, evicted);
             policy->rejections++;
             continue;
@@ -258,4 +289,6 @@ void bh_cache_policy_check(const struct bh_cache_policy *const policy)
     bh_assert(bh_cache_policy_size(policy) <= policy->maximum);
     bh_assert(policy->sizes[BH_CACHE_WINDOW] <= policy->window_maximum);
     bh_assert(policy->sizes[BH_CACHE_PROTECTED] <= policy->protected_maximum);
+    bh_assert(policy->window_maximum + policy->protected_maximum <= policy->maximum);
+    bh_assert(policy->until_look > 0);
 }

@@ -2,13 +2,17 @@
  * Which entries of a shard stay: W-TinyLFU over bytes. New entries live in a window; one that falls
  * out of it takes the place of those used longest ago in the main part only if it was seen more
  * often than all of them together. The main part is segmented: what was hit there is protected. How
- * large the window is, hill climbing finds by the hit rate. Under the shard's mutex.
+ * large the window is, hill climbing finds: not by comparing hit rates of one time and the next,
+ * whose chance differences hide what a step changes, but by what the same look-ups say of both
+ * sides of the border: how many wanted what the window rejected just before, and how many found
+ * something on probation, byte for byte. Under the shard's mutex.
  */
 #pragma once
 
 #include <stdbool.h>
 
 #include "bulkhead/base/list.h"
+#include "cache/rejected.h"
 #include "cache/sketch.h"
 #include "cache/tags.h"
 
@@ -35,10 +39,12 @@ struct bh_cache_policy {
     size_t maximum, window_maximum, protected_maximum;
     struct bh_cache_sketch sketch;
 
-    bool is_climbing;
-    uint64_t hits, misses; /* of this sample */
-    double last_rate;      /* hits of the last sample */
-    double step;           /* share of the maximum by which the window changes next */
+    struct bh_cache_rejected rejected;
+    bool is_climbing, is_growing; /* the window, in the last step */
+    double pace;                  /* share of the maximum by which it changes at most */
+    uint64_t until_look;          /* look-ups before the next step is considered */
+    uint64_t regrets;             /* look-ups since the last step: of what was rejected */
+    uint64_t probation_hits;
 
     uint64_t evictions, rejections;
 };

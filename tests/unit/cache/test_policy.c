@@ -50,6 +50,23 @@ static void test_the_sketch_ages(void **const state)
     bh_cache_sketch_fini(&sketch);
 }
 
+static void test_a_rejection_is_regretted_once_and_not_for_long(void **const state)
+{
+    (void)state;
+    struct bh_cache_rejected rejected;
+    assert_int_equal(bh_cache_rejected_init(&rejected, 1024), 0);
+    const uint64_t hash = UINT64_C(0x1234567800000001), other = UINT64_C(0x1234567800000002);
+    assert_false(bh_cache_rejected_take(&rejected, hash, 4096));
+    bh_cache_rejected_add(&rejected, hash, 1024);
+    assert_false(bh_cache_rejected_take(&rejected, other, 4096));
+    assert_true(bh_cache_rejected_take(&rejected, hash, 4096));
+    assert_false(bh_cache_rejected_take(&rejected, hash, 4096));
+    bh_cache_rejected_add(&rejected, hash, 1024);
+    bh_cache_rejected_add(&rejected, other, 4096);
+    assert_false(bh_cache_rejected_take(&rejected, hash, 4096));
+    bh_cache_rejected_fini(&rejected);
+}
+
 /* A look-up, and the load that follows a miss. */
 static bool use(struct bh_cache *const cache, const uint64_t key, const size_t size)
 {
@@ -142,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_sketch_never_counts_too_little),
         cmocka_unit_test(test_the_sketch_ages),
+        cmocka_unit_test(test_a_rejection_is_regretted_once_and_not_for_long),
         cmocka_unit_test(test_a_scan_does_not_empty_it),
         cmocka_unit_test(test_a_large_value_does_not_push_out_many),
         cmocka_unit_test(test_what_was_popular_once_makes_room),
