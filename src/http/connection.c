@@ -82,8 +82,10 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
     bh_assert(allowed[state] & (1u << connection->state));
     const enum bh_connection_state from = connection->state;
     connection->state = state;
-    if (from == BH_CONNECTION_DEFERRED)
+    if (from == BH_CONNECTION_DEFERRED) {
+        bh_list_unlink(&connection->deferred);
         bh_metrics_add(connection->http->metrics.deferred, -1);
+    }
     switch (state) {
     case BH_CONNECTION_IDLE:
         connection->idle_since_us = bh_loop_now_us(connection->http->loop);
@@ -105,7 +107,7 @@ static void enter(struct bh_connection *const connection, const enum bh_connecti
             drop_buffer(connection);
         start_deadline(connection, BH_DEADLINE_DEFERRED);
         bh_metrics_add(connection->http->metrics.deferred, 1);
-        bh_defer_begin(connection->http);
+        bh_defer_begin(connection->http, connection);
         break;
     case BH_CONNECTION_LINGERING:
         drop_buffer(connection);
@@ -210,6 +212,7 @@ static struct bh_connection *create(struct bh_http_loop *const http, const int f
     connection->http = http;
     connection->idle_since_us = bh_loop_now_us(http->loop);
     bh_list_init(&connection->unflushed);
+    bh_list_init(&connection->deferred);
     bh_list_append(&http->connections, &connection->node);
     bh_http_connection_came(http);
     remember_peer(connection, peer);

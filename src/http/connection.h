@@ -44,6 +44,7 @@ struct bh_connection {
     bool close_after;           /* the answer in hand is the last */
     bool is_deferred;           /* the answer in hand is a refusal: see bh_request_defer_next */
     void *refused_by;           /* what refused it */
+    struct bh_list deferred;    /* node in a line of defer.c */
     bool is_advancing;          /* bh_connection_advance is at work */
     bool has_closed_transport;
     bool is_writer_waiting; /* the handler is parked until less waits to be sent */

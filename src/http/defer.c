@@ -1,4 +1,4 @@
-/* The list of those that wait is that of their deadlines, all of which last equally long. */
+/* Each refuser has a line of its own: one without room does not hold up those behind another's. */
 #include "http/defer.h"
 
 #include "http/connection.h"
@@ -6,62 +6,56 @@
 
 #define LOOK_MS 2
 #define RESUMED_MAX 256 /* at a time: some milliseconds of reading */
-#define REFUSERS_MAX 4
 
-/* Who refused, and how many more they would take: asked once a look. */
-struct refuser {
-    void *key;
-    unsigned room;
-};
-
-struct look {
-    const struct bh_http_loop *http;
-    struct refuser refusers[REFUSERS_MAX];
-    size_t count;
-};
-
-static struct bh_connection *first_deferred(const struct bh_http_loop *const http)
+/* That of a refuser; more refusers than lines share the last one. */
+static struct bh_defer_line *line_of(struct bh_http_loop *const http, const void *const refused_by)
 {
-    struct bh_deadline *const deadline = bh_deadlines_first(&http->deadlines, BH_DEADLINE_DEFERRED);
-    return deadline ? BH_CONTAINER_OF(deadline, struct bh_connection, deadline) : NULL;
+    struct bh_defer_line *line = http->defer_lines;
+    while (line < http->defer_lines + BH_DEFER_LINES - 1 && line->refuser != NULL &&
+           line->refuser != refused_by)
+        line++;
+    line->refuser = refused_by;
+    return line;
+}
+
+static struct bh_connection *first_of(const struct bh_defer_line *const line)
+{
+    return bh_list_is_empty(&line->connections)
+               ? NULL
+               : BH_LIST_ENTRY(line->connections.next, struct bh_connection, deferred);
 }
 
 /* All loops ask: each takes its part. */
-static unsigned ask(const struct bh_http_loop *const http, void *const key)
+static unsigned ask(const struct bh_http_loop *const http, void *const refused_by)
 {
     const unsigned loops = atomic_load_explicit(&http->server->loop_count, memory_order_relaxed);
-    const unsigned room = http->options->room ? http->options->room(key) : 0;
+    const unsigned room = http->options->room ? http->options->room(refused_by) : 0;
     return room / loops + (room % loops > 0);
 }
 
-/* One place at `key`, if there is any. */
-static bool take_room(struct look *const look, void *const key)
+/* False: nobody is left in the line. */
+static bool let_in(const struct bh_http_loop *const http, const struct bh_defer_line *const line)
 {
-    size_t at = 0;
-    while (at < look->count && look->refusers[at].key != key)
-        at++;
-    if (at == REFUSERS_MAX)
-        return false; /* its turn comes with the next look */
-    if (at == look->count)
-        look->refusers[look->count++] = (struct refuser){ key, ask(look->http, key) };
-    if (look->refusers[at].room == 0)
+    struct bh_connection *connection = first_of(line);
+    if (!connection)
         return false;
-    look->refusers[at].room--;
-    return true;
+    void *const refused_by = connection->refused_by;
+    unsigned room = ask(http, refused_by);
+    room = room < RESUMED_MAX ? room : RESUMED_MAX;
+    for (; room > 0 && connection && connection->refused_by == refused_by; room--) {
+        bh_connection_resume(connection);
+        connection = first_of(line);
+    }
+    return connection != NULL;
 }
 
 static void look_for_room(uv_timer_t *const timer)
 {
     struct bh_http_loop *const http = timer->data;
-    struct look look = { .http = http };
-    struct bh_connection *connection = first_deferred(http);
-    for (unsigned i = 0; i < RESUMED_MAX && connection; i++) {
-        if (!take_room(&look, connection->refused_by))
-            break;
-        bh_connection_resume(connection);
-        connection = first_deferred(http);
-    }
-    if (!connection)
+    bool is_anybody_left = false;
+    for (size_t i = 0; i < BH_DEFER_LINES; i++)
+        is_anybody_left |= let_in(http, &http->defer_lines[i]);
+    if (!is_anybody_left)
         uv_timer_stop(timer);
 }
 
@@ -69,10 +63,13 @@ void bh_defer_init(struct bh_http_loop *const http)
 {
     uv_timer_init(bh_loop_uv(http->loop), &http->defer);
     http->defer.data = http;
+    for (size_t i = 0; i < BH_DEFER_LINES; i++)
+        bh_list_init(&http->defer_lines[i].connections);
 }
 
-void bh_defer_begin(struct bh_http_loop *const http)
+void bh_defer_begin(struct bh_http_loop *const http, struct bh_connection *const connection)
 {
+    bh_list_append(&line_of(http, connection->refused_by)->connections, &connection->deferred);
     if (!uv_is_active((const uv_handle_t *)&http->defer))
         uv_timer_start(&http->defer, look_for_room, LOOK_MS, LOOK_MS);
 }

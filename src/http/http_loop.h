@@ -24,6 +24,14 @@ struct bh_http_pool {
     unsigned maximum;
 };
 
+#define BH_DEFER_LINES 8
+
+/* Connections that wait for room at one refuser (defer.c). */
+struct bh_defer_line {
+    const void *refuser; /* NULL: the line is free */
+    struct bh_list connections;
+};
+
 struct bh_http_loop {
     BH_MAGIC_FIELD;
     struct bh_http_server *server;
@@ -59,6 +67,7 @@ struct bh_http_loop {
     uv_poll_t listener;
     uv_timer_t timer; /* of a pause in accepting, then of the drain */
     uv_timer_t defer; /* active while connections are deferred (defer.h) */
+    struct bh_defer_line defer_lines[BH_DEFER_LINES];
     int listener_fd;
     bool is_draining;
     unsigned handles_open; /* until the drain has closed them */

@@ -22,7 +22,7 @@
 static atomic_uint canceled_count;
 static atomic_uint waiting_count;
 static atomic_ullong streamed_bytes;
-static atomic_uint room;
+static atomic_uint rooms[2]; /* behind two doors */
 
 /* ---- Handlers ---- */
 
@@ -36,12 +36,20 @@ static unsigned tell_room(void *const refused_by)
     return atomic_load((atomic_uint *)refused_by);
 }
 
+/* The second one for ?door=. */
+static atomic_uint *room_of(struct bh_request *const request)
+{
+    struct bh_str door;
+    return &rooms[bh_request_query(request, "door", &door)];
+}
+
 /* What is refused as long as there is no room, as the guard does. */
 static int handle_crowded(struct bh_request *const request)
 {
-    if (atomic_load(&room) > 0)
+    atomic_uint *const room = room_of(request);
+    if (atomic_load(room) > 0)
         return bh_respond(request, 200, "application/json", BH_STR("{}"));
-    bh_request_defer_next(request, &room);
+    bh_request_defer_next(request, room);
     return bh_respond_error(request, 503, "Come again.");
 }
 
@@ -52,7 +60,7 @@ static int handle_room(struct bh_request *const request)
     int64_t value = 0;
     if (!bh_request_query(request, "q", &count) || bh_str_to_int64(count, 0, 1000, &value) != 0)
         return bh_respond_error(request, 422, "q: a number.");
-    atomic_store(&room, (unsigned)value);
+    atomic_store(room_of(request), (unsigned)value);
     return bh_respond(request, 204, NULL, BH_STR_NONE);
 }
 

@@ -17,10 +17,10 @@ def make_room(server: Server, count: int) -> None:
     assert RawHttp(server.port).answer(get(f"/room?q={count}")).status == 204
 
 
-def refused(server: Server) -> RawConnection:
+def refused(server: Server, path: str = "/crowded") -> RawConnection:
     """A connection that was told to come again."""
     connection = RawHttp(server.port).connect()
-    connection.send(get("/crowded"))
+    connection.send(get(path))
     answer = connection.read_answer()
     assert answer.status == 503 and "retry-after" in answer.headers
     return connection
@@ -69,6 +69,19 @@ def test_all_are_let_in_when_there_is_room(start_http: Callable[..., Server]) ->
         assert connection.read_answer().status == 200
         connection.socket.close()
     wait_for_deferred(server, 0)
+
+
+def test_one_crowd_does_not_hold_up_another(start_http: Callable[..., Server]) -> None:
+    server = start_http(DEFER=LONG, LOOPS=1)
+    before = [refused(server) for _ in range(20)]
+    with refused(server, "/crowded?door=2") as connection:
+        wait_for_deferred(server, len(before) + 1)
+        connection.send(get("/crowded?door=2"))
+        assert RawHttp(server.port).answer(get("/room?q=1&door=2")).status == 204
+        assert connection.read_answer().status == 200
+        wait_for_deferred(server, len(before))
+    for one in before:
+        one.socket.close()
 
 
 def test_what_is_pipelined_waits_too(start_http: Callable[..., Server]) -> None:
