@@ -77,7 +77,7 @@ def test_the_hundred_and_first(start_tomehub: Callable[..., Server], provider: P
     provider.play(falls_silent)
     with JsonClient(server.port) as client:
         client.ingest_text("The Harbour", TEXT)
-        fibers = metric(server, "loop_fibers")
+        fibers = metric(server, "loop_fibers")  # that of the ingest may be among them still
         with streams(server.port, 100, ASK) as clients:
             assert active(client) == 100
             wait_until(lambda: len(provider.exchanges) == 100)  # each has a connection of its own
@@ -96,7 +96,7 @@ def test_the_hundred_and_first(start_tomehub: Callable[..., Server], provider: P
         for exchange in provider.exchanges:
             assert exchange.client_left.wait(60), "the service is read on for nobody"
         wait_until(lambda: metric(server, "http_client_requests_in_flight") == 0)
-        wait_until(lambda: metric(server, "loop_fibers") == fibers)
+        wait_until(lambda: metric(server, "loop_fibers") <= fibers)
         provider.play(says("He keeps the ladder behind the customs house [1]."))
         answer = client.get("/api/search/stream", q="ladder")
         assert json.loads(answer.text.splitlines()[-1])["source"] == "generated"
@@ -126,7 +126,7 @@ def test_two_hundred_slow_readers(start_tomehub: Callable[..., Server]) -> None:
         assert server.peak_bytes() - before < count * MIB
         name = 'http_connection_timeouts_total{waiting_for="reader"}'
         assert metric(server, name) == metric(server, "streams_granted_total") - 1 == count
-        wait_until(lambda: metric(server, "loop_fibers") == fibers)
+        wait_until(lambda: metric(server, "loop_fibers") <= fibers)
         assert client.get("/api/health/database").json["checked_out_connections"] == 0
         wait_until(lambda: server.rss_bytes() < before + RETURNED_MIB * MIB)
         assert client.get("/api/export").status == 200
