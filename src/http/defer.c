@@ -7,14 +7,13 @@
 #define LOOK_MS 2
 #define RESUMED_MAX 256 /* at a time: some milliseconds of reading */
 
-/* That of a refuser; more refusers than lines share the last one. */
+/* That of a refuser, or the one that will be; more refusers than lines share the last. */
 static struct bh_defer_line *line_of(struct bh_http_loop *const http, const void *const refused_by)
 {
     struct bh_defer_line *line = http->defer_lines;
     while (line < http->defer_lines + BH_DEFER_LINES - 1 && line->refuser != NULL &&
            line->refuser != refused_by)
         line++;
-    line->refuser = refused_by;
     return line;
 }
 
@@ -67,9 +66,17 @@ void bh_defer_init(struct bh_http_loop *const http)
         bh_list_init(&http->defer_lines[i].connections);
 }
 
+bool bh_defer_is_due(struct bh_http_loop *const http, void *const refused_by)
+{
+    return !bh_list_is_empty(&line_of(http, refused_by)->connections) ||
+           (http->options->room && http->options->room(refused_by) == 0);
+}
+
 void bh_defer_begin(struct bh_http_loop *const http, struct bh_connection *const connection)
 {
-    bh_list_append(&line_of(http, connection->refused_by)->connections, &connection->deferred);
+    struct bh_defer_line *const line = line_of(http, connection->refused_by);
+    line->refuser = connection->refused_by;
+    bh_list_append(&line->connections, &connection->deferred);
     if (!uv_is_active((const uv_handle_t *)&http->defer))
         uv_timer_start(&http->defer, look_for_room, LOOK_MS, LOOK_MS);
 }

@@ -17,6 +17,10 @@ struct bh_connection;
 /* Before the loop's first connection. */
 void bh_defer_init(struct bh_http_loop *http);
 
+/* Whether a connection that has had its turn at the refuser should wait for the next: others do, or
+ * there is no room. */
+bool bh_defer_is_due(struct bh_http_loop *http, void *refused_by);
+
 /* The connection was deferred: it is in line, and room is looked for, until it is resumed or its
  * node unlinked. */
 void bh_defer_begin(struct bh_http_loop *http, struct bh_connection *connection);

@@ -1,5 +1,6 @@
 /* What a handler asks of its request. */
 #include "http/connection.h"
+#include "http/defer.h"
 
 #include "http/route_pattern.h"
 #include "http/urlcode.h"
@@ -60,6 +61,13 @@ void bh_request_defer_next(struct bh_request *const request, void *const refused
     bh_magic_check(request, BH_REQUEST_MAGIC);
     request->connection->is_deferred = true;
     request->connection->refused_by = refused_by;
+}
+
+void bh_request_take_turns(struct bh_request *const request, void *const refused_by)
+{
+    bh_magic_check(request, BH_REQUEST_MAGIC);
+    if (bh_defer_is_due(request->connection->http, refused_by))
+        bh_request_defer_next(request, refused_by);
 }
 
 int bh_request_status(const struct bh_request *const request)

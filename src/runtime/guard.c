@@ -133,8 +133,7 @@ static int admit(const struct bh_guard *const guard, struct bh_request *const re
     result = handle(guard, request, policy);
     const int status = bh_request_status(request);
     bh_admission_leave(&ticket, result == 0 && status > 0 && status < 500);
-    if (bh_admission_room(class) == 0) /* others' turn: it has had its own */
-        bh_request_defer_next(request, class);
+    bh_request_take_turns(request, class);
     return result;
 }
 

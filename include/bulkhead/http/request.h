@@ -72,11 +72,13 @@ int64_t bh_request_content_length(const struct bh_request *request);
 int bh_request_handle(struct bh_request *request);
 int bh_request_status(const struct bh_request *request);
 
-/* For the server's guard, with a refusal that says when to come again, or an answer while others
- * wait: what this connection sends next is left unread until bh_http_options.room finds room at
- * `refused_by` (borrowed), or for defer_us. So whoever does not wait as told, or for its next turn,
- * costs nothing meanwhile. */
+/* For the server's guard, with a refusal that says when to come again: what this connection sends
+ * next is left unread until bh_http_options.room finds room at `refused_by` (borrowed), or for
+ * defer_us. So whoever does not wait as told costs nothing meanwhile. */
 void bh_request_defer_next(struct bh_request *request, void *refused_by);
+/* The same after an answer, if other connections wait for room there, or there is none: they have
+ * their turn first. */
+void bh_request_take_turns(struct bh_request *request, void *refused_by);
 
 /* ---- The answer ---- */
 

@@ -26,7 +26,8 @@ static struct bh_redis *client_of(const struct bh_redis_options options)
 
 static struct bh_redis *client(void)
 {
-    return client_of((struct bh_redis_options){ .url = server.url });
+    return client_of(
+        (struct bh_redis_options){ .url = server.url, .command_timeout_us = PATIENCE_US });
 }
 
 /* Words parted by blanks. */
