@@ -519,8 +519,9 @@ int bh_pg_connection_send(struct bh_pg_connection *const connection,
         return send_failed(connection, name, reterr);
     bh_list_append(&connection->requests, &request->node);
     connection->is_gathering = call->shares_segment;
-    connection->gathered_us += request->lease.work_us;
-    if (!connection->is_gathering)
+    if (connection->is_gathering)
+        connection->gathered_us += request->lease.work_us;
+    else
         bh_pg_connection_watch(connection);
     return 0;
 }
