@@ -13,9 +13,7 @@ static int parse(const struct tome_settings *const settings, struct parsed *cons
                  struct bh_error *const reterr)
 {
     *parsed = (struct parsed){
-        .options = { .is_dry_run = settings->rate_limit_dry_run,
-                     .trusted_proxies = settings->trusted_proxies,
-                     .uses_forwarded = strcmp(settings->trusted_proxy_header, "forwarded") == 0 },
+        .options = { .is_dry_run = settings->rate_limit_dry_run },
         .groups = { { .name = TOME_LIMIT_SEARCH }, { .name = TOME_LIMIT_INGEST } },
     };
     const struct {
@@ -35,23 +33,37 @@ static int parse(const struct tome_settings *const settings, struct parsed *cons
     }
     parsed->options.groups = parsed->groups;
     parsed->options.group_count = BH_COUNT_OF(parsed->groups);
-    return bh_rate_limits_check(&parsed->options, reterr);
+    return 0;
+}
+
+int tome_client_limits_clients(const struct tome_settings *const settings,
+                               struct bh_clients **const ret_clients, struct bh_error *const reterr)
+{
+    const struct bh_clients_options options = {
+        .trusted_proxies = settings->trusted_proxies,
+        .uses_forwarded = strcmp(settings->trusted_proxy_header, "forwarded") == 0,
+    };
+    return bh_clients_create(&options, ret_clients, reterr);
 }
 
 int tome_client_limits_check(const struct tome_settings *const settings,
                              struct bh_error *const reterr)
 {
     struct parsed parsed;
+    struct bh_clients *clients = NULL;
     struct bh_redis *redis = NULL;
     int result = parse(settings, &parsed, reterr);
     if (result == 0)
+        result = tome_client_limits_clients(settings, &clients, reterr);
+    if (result == 0)
         result = tome_open_redis(settings, NULL, &redis, reterr);
     bh_redis_destroy(redis);
+    bh_clients_destroy(clients);
     return result;
 }
 
 int tome_client_limits_create(const struct tome_settings *const settings,
-                              struct bh_redis *const redis,
+                              const struct bh_clients *const clients, struct bh_redis *const redis,
                               struct bh_rate_limits **const ret_limits,
                               struct bh_error *const reterr)
 {
@@ -62,6 +74,7 @@ int tome_client_limits_create(const struct tome_settings *const settings,
     const int result = parse(settings, &parsed, reterr);
     if (result)
         return result;
+    parsed.options.clients = clients;
     parsed.options.redis = redis;
     parsed.options.redis_wait_us = settings->rate_limit_redis_wait_us;
     return bh_rate_limits_create(&parsed.options, ret_limits, reterr);

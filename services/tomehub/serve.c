@@ -49,6 +49,7 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
         .maximum = (unsigned)settings->max_concurrent_streams,
         .waiters_maximum = (unsigned)settings->max_concurrent_streams,
         .wait_us = settings->stream_wait_us,
+        .client_maximum = (unsigned)settings->stream_max_per_client,
     };
     int result = bh_stream_gate_create(&streams, &service->stream_gate, reterr);
     if (result == 0)
@@ -60,14 +61,17 @@ static int create_guard(struct tome_service *const service, struct bh_error *con
     if (result == 0)
         result = bh_guard_create(&service->guard, reterr);
     if (result == 0)
-        result = tome_client_limits_create(settings, service->redis, &service->rate_limits, reterr);
+        result = tome_client_limits_clients(settings, &service->clients, reterr);
+    if (result == 0)
+        result = tome_client_limits_create(settings, service->clients, service->redis,
+                                           &service->rate_limits, reterr);
     if (result != 0)
         return result;
     bh_guard_set_auth(service->guard, service->auth);
     bh_guard_set_admission(service->guard, service->admission);
     bh_guard_set_rate_limits(service->guard, service->rate_limits);
     bh_guard_set_memory(service->guard, service->memory);
-    bh_guard_set_stream_gate(service->guard, service->stream_gate);
+    bh_guard_set_stream_gate(service->guard, service->stream_gate, service->clients);
     return 0;
 }
 
@@ -181,6 +185,7 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_guard_destroy(service.guard);
     bh_rate_limits_destroy(service.rate_limits);
     bh_stream_gate_destroy(service.stream_gate);
+    bh_clients_destroy(service.clients);
     bh_admission_destroy(service.admission);
     bh_auth_destroy(service.auth);
     bh_health_destroy(service.health);

@@ -4,6 +4,7 @@
 #include "bulkhead/http/request.h"
 #include "bulkhead/http/static.h"
 #include "bulkhead/runtime/auth.h"
+#include "bulkhead/runtime/clients.h"
 #include "bulkhead/redis/redis.h"
 #include "bulkhead/runtime/guard.h"
 #include "bulkhead/runtime/health.h"
@@ -26,6 +27,7 @@ struct tome_service {
     struct bh_admission *admission;     /* NULL: ADMISSION_ENABLED is off */
     struct bh_redis *redis;             /* NULL without REDIS_URL */
     struct bh_rate_limits *rate_limits; /* NULL where they are off */
+    struct bh_clients *clients;
     struct bh_stream_gate *stream_gate;
     struct bh_memory *memory;
     struct bh_tls *tls; /* NULL: plain HTTP */

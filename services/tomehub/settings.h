@@ -77,7 +77,7 @@ struct tome_settings {
     const char *redis_url; /* "": none */
     const char *redis_ca_file;
 
-    int64_t max_concurrent_streams;
+    int64_t max_concurrent_streams, stream_max_per_client;
     uint64_t stream_wait_us, stream_heartbeat_us;
     int64_t memory_warning, memory_critical; /* percent */
     int64_t memory_limit_mb;                 /* 0: what the system says */

@@ -46,7 +46,7 @@ int bh_stream_gate_create(const struct bh_stream_gate_options *const options,
     gate->magic = GATE_MAGIC;
     gate->wait_us = options->wait_us;
     pthread_mutex_init(&gate->shared.mutex, NULL);
-    bh_stream_line_init(&gate->shared.line, options->maximum, options->waiters_maximum, tell);
+    bh_stream_line_init(&gate->shared.line, options, tell);
     bh_metrics_register(metric_families, METRIC_COUNT);
     for (unsigned i = 0; i < METRIC_COUNT; i++)
         gate->metrics[i] = bh_metrics_child(&metric_families[i], NULL, 0);
@@ -104,13 +104,30 @@ static int wait_for_grant(struct bh_stream_gate *const gate, struct bh_stream_sl
     return result;
 }
 
-int bh_stream_gate_enter(struct bh_stream_gate *const gate, struct bh_stream_slot *const slot)
+int bh_stream_gate_claim(struct bh_stream_gate *const gate, const struct bh_str client,
+                         struct bh_stream_slot *const slot)
 {
     bh_magic_check(gate, GATE_MAGIC);
     bh_assert(!slot->gate);
-    *slot = (struct bh_stream_slot){ .gate = NULL };
+    *slot = (struct bh_stream_slot){ .client = client };
     bh_waiter_init(&slot->waiter);
     bh_list_init(&slot->node);
+    bh_list_init(&slot->claim);
+    pthread_mutex_lock(&gate->shared.mutex);
+    const bool is_claimed = bh_stream_line_claim(&gate->shared.line, slot);
+    pthread_mutex_unlock(&gate->shared.mutex);
+    if (!is_claimed) {
+        bh_metrics_add(gate->metrics[METRIC_client_refused], 1);
+        return BH_ELIMIT;
+    }
+    slot->gate = gate;
+    return 0;
+}
+
+int bh_stream_gate_enter(struct bh_stream_gate *const gate, struct bh_stream_slot *const slot)
+{
+    bh_magic_check(gate, GATE_MAGIC);
+    bh_assert(slot->gate == gate && !slot->is_held);
     pthread_mutex_lock(&gate->shared.mutex);
     const enum bh_stream_answer answer = bh_stream_line_ask(&gate->shared.line, slot);
     pthread_mutex_unlock(&gate->shared.mutex);
@@ -120,7 +137,7 @@ int bh_stream_gate_enter(struct bh_stream_gate *const gate, struct bh_stream_slo
     else if (answer == BH_STREAM_WAITS)
         result = wait_for_grant(gate, slot);
     if (result == 0) {
-        slot->gate = gate;
+        slot->is_held = true;
         bh_metrics_add(gate->metrics[METRIC_active], 1);
     }
     if (result == 0 || result == BH_EBUSY)
@@ -134,8 +151,14 @@ void bh_stream_slot_leave(struct bh_stream_slot *const slot)
     if (!gate)
         return;
     slot->gate = NULL;
-    bh_metrics_add(gate->metrics[METRIC_active], -1);
-    give_back(gate);
+    if (slot->is_held)
+        bh_metrics_add(gate->metrics[METRIC_active], -1);
+    pthread_mutex_lock(&gate->shared.mutex);
+    bh_stream_line_disclaim(slot);
+    if (slot->is_held)
+        bh_stream_line_give_back(&gate->shared.line);
+    pthread_mutex_unlock(&gate->shared.mutex);
+    slot->is_held = false;
 }
 
 /* ---- Control and figures ---- */
@@ -159,8 +182,11 @@ void bh_stream_gate_statistics(struct bh_stream_gate *const gate,
         .active = gate->shared.line.active,
         .waiting = gate->shared.line.waiting,
         .maximum = gate->shared.line.maximum,
+        .client_maximum = gate->shared.line.client_maximum,
     };
     pthread_mutex_unlock(&gate->shared.mutex);
     ret_statistics->granted = (uint64_t)bh_metrics_value(gate->metrics[METRIC_granted]);
     ret_statistics->refused = (uint64_t)bh_metrics_value(gate->metrics[METRIC_refused]);
+    ret_statistics->client_refused = (uint64_t)bh_metrics_value(
+        gate->metrics[METRIC_client_refused]);
 }

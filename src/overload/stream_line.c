@@ -2,14 +2,37 @@
 
 #include "bulkhead/base/assert.h"
 
-void bh_stream_line_init(struct bh_stream_line *const line, const unsigned maximum,
-                         const unsigned waiters_maximum,
+void bh_stream_line_init(struct bh_stream_line *const line,
+                         const struct bh_stream_gate_options *const options,
                          void (*const grant)(struct bh_stream_slot *slot))
 {
-    *line = (struct bh_stream_line){ .maximum = maximum,
-                                     .waiters_maximum = waiters_maximum,
+    *line = (struct bh_stream_line){ .maximum = options->maximum,
+                                     .waiters_maximum = options->waiters_maximum,
+                                     .client_maximum = options->client_maximum,
                                      .grant = grant };
     bh_list_init(&line->waiters);
+    bh_list_init(&line->claims);
+}
+
+/* All claims are looked through: they are few, and each is a stream, which costs far more. */
+bool bh_stream_line_claim(struct bh_stream_line *const line, struct bh_stream_slot *const slot)
+{
+    unsigned count = 0;
+    if (line->client_maximum > 0) {
+        BH_LIST_FOREACH(node, &line->claims) {
+            const struct bh_stream_slot *const other = BH_LIST_ENTRY(node, struct bh_stream_slot,
+                                                                     claim);
+            if (bh_str_equal(other->client, slot->client) && ++count == line->client_maximum)
+                return false;
+        }
+    }
+    bh_list_append(&line->claims, &slot->claim);
+    return true;
+}
+
+void bh_stream_line_disclaim(struct bh_stream_slot *const slot)
+{
+    bh_list_unlink(&slot->claim);
 }
 
 static void serve(struct bh_stream_line *const line)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bulkhead/overload/admission.h"
+#include "bulkhead/runtime/clients.h"
 #include "bulkhead/runtime/rate_limits.h"
 #include "bulkhead/runtime/memory.h"
 #include "bulkhead/runtime/streams.h"
@@ -16,6 +17,7 @@ struct bh_guard {
     struct bh_rate_limits *rate_limits; /* NULL: none */
     struct bh_admission *admission;     /* NULL: none */
     struct bh_stream_gate *stream_gate; /* NULL: none */
+    const struct bh_clients *clients;   /* of the stream gate */
     const struct bh_memory *memory;     /* NULL: none */
 };
 
@@ -43,9 +45,11 @@ void bh_guard_set_admission(struct bh_guard *const guard, struct bh_admission *c
     guard->admission = admission;
 }
 
-void bh_guard_set_stream_gate(struct bh_guard *const guard, struct bh_stream_gate *const gate)
+void bh_guard_set_stream_gate(struct bh_guard *const guard, struct bh_stream_gate *const gate,
+                              const struct bh_clients *const clients)
 {
     guard->stream_gate = gate;
+    guard->clients = clients;
 }
 
 void bh_guard_set_memory(struct bh_guard *const guard, const struct bh_memory *const memory)
@@ -92,15 +96,15 @@ static bool permit(const struct bh_guard *const guard, struct bh_request *const 
     return !missing;
 }
 
+/* `slot`: what a stream has claimed; NULL: it is none. */
 static int handle(const struct bh_guard *const guard, struct bh_request *const request,
-                  const struct bh_route_policy *const policy)
+                  struct bh_stream_slot *const slot)
 {
-    if (!guard->stream_gate || !policy || !policy->is_stream)
+    if (!slot)
         return bh_request_handle(request);
-    BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
-    int result = bh_stream_gate_enter(guard->stream_gate, &slot);
+    int result = bh_stream_gate_enter(guard->stream_gate, slot);
     if (result)
-        return bh_streams_refuse(request, result);
+        return bh_streams_refuse(request, guard->stream_gate, result);
     result = bh_request_handle(request);
     return result ? result : bh_stream_wait_sent(request);
 }
@@ -115,10 +119,10 @@ static enum bh_admission_priority priority_of(struct bh_request *const request,
 }
 
 static int admit(const struct bh_guard *const guard, struct bh_request *const request,
-                 const struct bh_route_policy *const policy)
+                 const struct bh_route_policy *const policy, struct bh_stream_slot *const slot)
 {
     if (!guard->admission || (policy && policy->is_exempt))
-        return handle(guard, request, policy);
+        return handle(guard, request, slot);
     struct bh_admission_class *const class = bh_admission_find(
         guard->admission, policy ? policy->name : DEFAULT_CLASS);
     struct bh_admission_ticket ticket;
@@ -130,11 +134,24 @@ static int admit(const struct bh_guard *const guard, struct bh_request *const re
     }
     if (result)
         return result;
-    result = handle(guard, request, policy);
+    result = handle(guard, request, slot);
     const int status = bh_request_status(request);
     bh_admission_leave(&ticket, result == 0 && status > 0 && status < 500);
     bh_request_take_turns(request, class);
     return result;
+}
+
+/* A client's share is looked at before admission, whose line it could fill too. */
+static int admit_stream(const struct bh_guard *const guard, struct bh_request *const request,
+                        const struct bh_route_policy *const policy)
+{
+    char buffer[BH_CLIENT_KEY_SIZE];
+    const struct bh_str client = bh_clients_key(guard->clients, request, buffer);
+    BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
+    const int result = bh_stream_gate_claim(guard->stream_gate, client, &slot);
+    if (result)
+        return bh_streams_refuse(request, guard->stream_gate, result);
+    return admit(guard, request, policy, &slot);
 }
 
 unsigned bh_guard_room(void *const refused_by)
@@ -151,5 +168,7 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
         return result;
     if (guard->memory && policy && policy->is_heavy && bh_memory_is_critical(guard->memory))
         return bh_memory_refuse(request);
-    return admit(guard, request, policy);
+    if (guard->stream_gate && policy && policy->is_stream)
+        return admit_stream(guard, request, policy);
+    return admit(guard, request, policy, NULL);
 }

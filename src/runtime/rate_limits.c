@@ -1,5 +1,5 @@
-/* The limits, who is charged, and the fields of the answer. Tables are lock-free; the rest is
- * constant after creation. */
+/* The limits and the fields of the answer. Tables are lock-free; the rest is constant after
+ * creation. */
 #include "bulkhead/runtime/rate_limits.h"
 
 #include <stdio.h>
@@ -10,7 +10,6 @@
 #include "bulkhead/base/buf.h"
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/loop.h"
-#include "runtime/client_address.h"
 #include "runtime/rate_store.h"
 
 #define BH_METRICS_FILE "runtime/rate_limit_metrics.def"
@@ -23,7 +22,6 @@
 #define POLICY_SIZE 160 /* two items of 24 bytes of name and two numbers */
 #define FRONT_SIZE 80
 #define FIELDS_SIZE 640 /* policy, two items of 24 bytes of name, seven numbers, names of fields */
-#define KEY_SIZE 80
 #define COST 1
 
 enum place { GLOBAL, REFUSED, GROUPS };
@@ -43,8 +41,7 @@ struct bh_rate_limits {
     unsigned count;
     struct limit limits[LIMITS_MAX]; /* the global one, that of the refused, the groups */
     bool is_dry_run;
-    struct bh_networks trusted;
-    enum bh_forwarded forwarded;
+    const struct bh_clients *clients;
     struct bh_rate_store *store; /* NULL: no limits are shared */
     bh_metric store_errors[STORE_ERRORS], fallbacks;
 };
@@ -110,20 +107,6 @@ static int add_limit(struct bh_rate_limits *const limits, const char *const name
     return 0;
 }
 
-static int parse_proxies(const struct bh_rate_limits_options *const options,
-                         struct bh_networks *const ret_networks, struct bh_error *const reterr)
-{
-    return bh_networks_parse("TRUSTED_PROXIES", bh_str_from(options->trusted_proxies), ret_networks,
-                             reterr);
-}
-
-int bh_rate_limits_check(const struct bh_rate_limits_options *const options,
-                         struct bh_error *const reterr)
-{
-    struct bh_networks networks;
-    return parse_proxies(options, &networks, reterr);
-}
-
 static int add_store(struct bh_rate_limits *const limits,
                      const struct bh_rate_limits_options *const options,
                      struct bh_error *const reterr)
@@ -148,10 +131,8 @@ int bh_rate_limits_create(const struct bh_rate_limits_options *const options,
     bh_metrics_register(metric_families, METRIC_COUNT);
     const size_t entries = options->entries ? options->entries : ENTRIES;
     limits->is_dry_run = options->is_dry_run;
-    limits->forwarded = options->uses_forwarded ? BH_FORWARDED_RFC7239 : BH_FORWARDED_FOR;
-    int result = parse_proxies(options, &limits->trusted, reterr);
-    if (result == 0)
-        result = add_limit(limits, "global", &options->global, NULL, entries, reterr);
+    limits->clients = options->clients;
+    int result = add_limit(limits, "global", &options->global, NULL, entries, reterr);
     if (result == 0)
         result = add_limit(limits, "refused", &options->refused, NULL, entries, reterr);
     for (size_t i = 0; result == 0 && i < options->group_count; i++)
@@ -177,36 +158,6 @@ void bh_rate_limits_destroy(struct bh_rate_limits *const limits)
         bh_limiter_destroy(limits->limits[i].limiter);
     bh_rate_store_destroy(limits->store);
     free(limits);
-}
-
-/* ---- Who ---- */
-
-static struct bh_str client_key(const struct bh_rate_limits *const limits,
-                                struct bh_request *const request, char buffer[KEY_SIZE])
-{
-    const struct bh_str peer_text = bh_request_peer(request);
-    struct bh_address peer;
-    const bool is_v4 = peer_text.size > 0 && !memchr(peer_text.data, ':', peer_text.size);
-    if ((limits->trusted.count == 0 && is_v4) || !bh_address_parse(peer_text, &peer))
-        return peer_text;
-    const char *const field = limits->forwarded == BH_FORWARDED_FOR ? "X-Forwarded-For"
-                                                                    : "Forwarded";
-    struct bh_str hops = BH_STR_NONE;
-    if (limits->trusted.count > 0)
-        hops = bh_request_header(request, field);
-    const struct bh_address client = bh_client_address(&limits->trusted, limits->forwarded, &peer,
-                                                       hops);
-    return bh_address_client(&client, buffer);
-}
-
-static struct bh_str key_of(const struct bh_rate_limits *const limits,
-                            struct bh_request *const request, char buffer[KEY_SIZE])
-{
-    const struct bh_principal *const principal = bh_request_principal(request);
-    if (!principal->tenant[0]) /* nobody in particular */
-        return client_key(limits, request, buffer);
-    const int size = snprintf(buffer, KEY_SIZE, "user %lld", (long long)principal->user);
-    return (struct bh_str){ buffer, (size_t)size };
 }
 
 /* ---- What the limits say ---- */
@@ -401,19 +352,21 @@ bool bh_rate_limits_pass(struct bh_rate_limits *const limits, struct bh_request 
                          const char *const group, int *const ret_result)
 {
     struct decision decision = { .limits = { &limits->limits[GLOBAL] }, .count = 1 };
-    char buffer[KEY_SIZE];
+    char buffer[BH_CLIENT_KEY_SIZE];
     if (group) {
         decision.limits[1] = limit_of(limits, group);
         bh_assert(decision.limits[1]);
         decision.count = 2;
     }
-    return pass(limits, request, &decision, key_of(limits, request, buffer), ret_result);
+    return pass(limits, request, &decision, bh_clients_key(limits->clients, request, buffer),
+                ret_result);
 }
 
 bool bh_rate_limits_pass_refused(struct bh_rate_limits *const limits,
                                  struct bh_request *const request, int *const ret_result)
 {
     struct decision decision = { .limits = { &limits->limits[REFUSED] }, .count = 1 };
-    char buffer[KEY_SIZE];
-    return pass(limits, request, &decision, client_key(limits, request, buffer), ret_result);
+    char buffer[BH_CLIENT_KEY_SIZE];
+    return pass(limits, request, &decision, bh_clients_address(limits->clients, request, buffer),
+                ret_result);
 }

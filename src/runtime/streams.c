@@ -9,13 +9,33 @@
 #define RETRY_SECONDS 3 /* 1 to so many: who was refused together does not come back together */
 #define CRITICAL 0.9
 
-int bh_streams_refuse(struct bh_request *const request, const int result)
+/* The client's own doing, so not 503: for others there is room. */
+static int refuse_client(struct bh_request *const request, struct bh_stream_gate *const gate,
+                         const unsigned retry_s)
 {
-    if (result != BH_EBUSY)
+    struct bh_stream_gate_statistics streams;
+    bh_stream_gate_statistics(gate, &streams);
+    char body[ANSWER_MAX];
+    const int size = snprintf(body, sizeof(body),
+                              "{\"error\":\"Too many streams at a time\","
+                              "\"detail\":\"One user or address may have %u streamed answers at a "
+                              "time (STREAM_MAX_PER_CLIENT): read one to its end or close it, then "
+                              "try again.\",\"retry_after\":%u}",
+                              streams.client_maximum, retry_s);
+    return bh_respond(request, 429, "application/json", (struct bh_str){ body, (size_t)size });
+}
+
+int bh_streams_refuse(struct bh_request *const request, struct bh_stream_gate *const gate,
+                      const int result)
+{
+    if (result != BH_EBUSY && result != BH_ELIMIT)
         return result;
+    const unsigned retry_s = 1 + (unsigned)(bh_time_now_us() % RETRY_SECONDS);
     char seconds[12];
-    snprintf(seconds, sizeof(seconds), "%u", 1 + (unsigned)(bh_time_now_us() % RETRY_SECONDS));
+    snprintf(seconds, sizeof(seconds), "%u", retry_s);
     bh_response_header(request, "Retry-After", bh_str_from(seconds));
+    if (result == BH_ELIMIT)
+        return refuse_client(request, gate, retry_s);
     return bh_respond(request, 503, "application/json",
                       BH_STR("{\"error\":\"Server at stream capacity, please retry\"}"));
 }

@@ -162,6 +162,7 @@ def server(
         "SUPERVISOR": "on",
         "ACCESS_LOG": "off",
         "MAX_CONCURRENT_STREAMS": "200",
+        "STREAM_MAX_PER_CLIENT": "0",
         "MEMORY_WARNING_THRESHOLD": "50",  # what is in hand may need some more
         "MEMORY_CRITICAL_THRESHOLD": "60",
         "MEMORY_RESTART_DELAY": "1s",

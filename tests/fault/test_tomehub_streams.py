@@ -61,7 +61,7 @@ def assert_refused(client: JsonClient) -> None:
 
 
 def test_the_hundred_and_first(start_tomehub: Callable[..., Server], provider: Provider) -> None:
-    """With settings as they are by default, and an answer service that falls silent."""
+    """With as many slots as by default, and an answer service that falls silent."""
 
     def falls_silent(exchange: Exchange) -> None:
         exchange.begin()
@@ -73,6 +73,7 @@ def test_the_hundred_and_first(start_tomehub: Callable[..., Server], provider: P
         ANSWER_IDLE_TIMEOUT="60s",
         HTTP_REQUEST_TIMEOUT="60s",
         STREAM_HEARTBEAT="200ms",
+        STREAM_MAX_PER_CLIENT="0",  # all come from one address
     )
     provider.play(falls_silent)
     with JsonClient(server.port) as client:
@@ -113,7 +114,10 @@ def test_two_hundred_slow_readers(start_tomehub: Callable[..., Server]) -> None:
     """Each takes a bounded part of memory, is cut at its deadline, and leaves nothing behind."""
     count = 200
     server = start_tomehub(
-        MAX_CONCURRENT_STREAMS=count, HTTP_WRITE_TIMEOUT="3s", MEMORY_CHECK_INTERVAL="100ms"
+        MAX_CONCURRENT_STREAMS=count,
+        STREAM_MAX_PER_CLIENT="0",
+        HTTP_WRITE_TIMEOUT="3s",
+        MEMORY_CHECK_INTERVAL="100ms",
     )
     with JsonClient(server.port) as client:
         fill(client)

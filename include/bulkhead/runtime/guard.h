@@ -28,6 +28,7 @@ struct bh_route_policy {
 
 struct bh_guard; /* opaque */
 struct bh_admission;
+struct bh_clients;
 struct bh_rate_limits;
 struct bh_stream_gate;
 struct bh_memory;
@@ -43,8 +44,10 @@ void bh_guard_set_auth(struct bh_guard *guard, struct bh_auth *auth);
  * Borrowed, may be NULL. Before the first request. */
 void bh_guard_set_admission(struct bh_guard *guard, struct bh_admission *admission);
 
-/* The gate of the routes that stream; borrowed, may be NULL. Before the first request. */
-void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gate);
+/* The gate of the routes that stream, and who has a share of it; borrowed. Before the first
+ * request. */
+void bh_guard_set_stream_gate(struct bh_guard *guard, struct bh_stream_gate *gate,
+                              const struct bh_clients *clients);
 
 /* What each client may ask for; borrowed, may be NULL. Before the first request. */
 void bh_guard_set_rate_limits(struct bh_guard *guard, struct bh_rate_limits *limits);

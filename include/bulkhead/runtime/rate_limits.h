@@ -2,7 +2,7 @@
  * Rate limits of requests: who sends one, which limits it counts to, and what the client is told.
  *
  * Each request counts to the global limit and, if its route says so, to that of a group. It is
- * charged to the authenticated user, else to the client's address (IPv6: its network of 64 bits).
+ * charged to its client (clients.h): the authenticated user, else the address.
  * A request refused for who sends it (401) counts to a limit of its own, always by address, so that
  * users behind that address lose nothing by it.
  * Every answer then carries X-RateLimit-Limit, -Remaining and -Reset (of the limit that is nearest
@@ -18,6 +18,7 @@
 #include "bulkhead/http/request.h"
 #include "bulkhead/overload/limiter.h"
 #include "bulkhead/redis/redis.h"
+#include "bulkhead/runtime/clients.h"
 
 struct bh_rate_limits; /* opaque; any loop */
 
@@ -33,19 +34,14 @@ struct bh_rate_limits_options {
     struct bh_limiter_quota refused;          /* requests that come from nobody */
     const struct bh_rate_limit_group *groups; /* copied */
     size_t group_count;
-    size_t entries;              /* clients told apart by each limit; 0: 65,536, half a MiB */
-    bool is_dry_run;             /* count what would be refused, refuse nothing */
-    const char *trusted_proxies; /* "10.0.0.0/8, 127.0.0.1"; "": none */
-    bool uses_forwarded;         /* those proxies write Forwarded, not X-Forwarded-For */
-    struct bh_redis *redis;      /* borrowed; NULL: none */
-    uint64_t redis_wait_us;      /* after which the own table decides; 0: 5 ms */
+    size_t entries;                   /* clients told apart by each; 0: 65,536, half a MiB */
+    bool is_dry_run;                  /* count what would be refused, refuse nothing */
+    const struct bh_clients *clients; /* borrowed */
+    struct bh_redis *redis;           /* borrowed; NULL: none */
+    uint64_t redis_wait_us;           /* after which the own table decides; 0: 5 ms */
 };
 
-/* BH_EINVAL: the proxies (the message names TRUSTED_PROXIES). */
-int bh_rate_limits_check(const struct bh_rate_limits_options *options,
-                         struct bh_error *reterr) BH_MUST_CHECK;
-
-/* BH_EINVAL as above, BH_ENOMEM, BH_EIO. */
+/* BH_ENOMEM, BH_EIO. */
 int bh_rate_limits_create(const struct bh_rate_limits_options *options,
                           struct bh_rate_limits **ret_limits,
                           struct bh_error *reterr) BH_MUST_CHECK;

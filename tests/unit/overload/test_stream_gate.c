@@ -15,7 +15,7 @@ enum request_state { OUTSIDE, WAITING, HOLDING };
 
 /* What ought to be. */
 struct model {
-    unsigned maximum;
+    unsigned maximum, client_maximum;
     enum request_state states[REQUESTS];
     unsigned order[REQUESTS]; /* who waits, the oldest first */
     unsigned waiting, holding;
@@ -28,6 +28,20 @@ static uint64_t sequences;
 static void note_grant(struct bh_stream_slot *const slot)
 {
     was_granted[slot - slots] = true;
+}
+
+/* The first two are of one client, the others of one each. */
+static char client_of(const unsigned request)
+{
+    return request < 2 ? 'a' : (char)('a' + request);
+}
+
+static bool model_has_share(const struct model *const model, const unsigned request)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < REQUESTS; i++)
+        count += client_of(i) == client_of(request) && model->states[i] != OUTSIDE;
+    return model->client_maximum > 0 && count >= model->client_maximum;
 }
 
 static void model_serve(struct model *const model)
@@ -43,7 +57,9 @@ static void model_step(struct model *const model, const unsigned request)
 {
     switch (model->states[request]) {
     case OUTSIDE:
-        if (model->holding < model->maximum) {
+        if (model_has_share(model, request)) {
+            break;
+        } else if (model->holding < model->maximum) {
             model->states[request] = HOLDING;
             model->holding++;
         } else if (model->waiting < 2) {
@@ -73,11 +89,19 @@ static void real_step(struct bh_stream_line *const line, const enum request_stat
 {
     if (state == OUTSIDE) {
         was_granted[request] = false;
-        if (bh_stream_line_ask(line, &slots[request]) == BH_STREAM_GRANTED)
+        if (!bh_stream_line_claim(line, &slots[request]))
+            return;
+        const enum bh_stream_answer answer = bh_stream_line_ask(line, &slots[request]);
+        if (answer == BH_STREAM_GRANTED)
             was_granted[request] = true;
-    } else if (!bh_stream_line_withdraw(line, &slots[request])) {
+        else if (answer == BH_STREAM_REFUSED)
+            bh_stream_line_disclaim(&slots[request]);
+    } else if (bh_stream_line_withdraw(line, &slots[request])) {
+        bh_stream_line_disclaim(&slots[request]);
+    } else {
         was_granted[request] = false;
         bh_stream_line_give_back(line);
+        bh_stream_line_disclaim(&slots[request]);
     }
 }
 
@@ -92,15 +116,21 @@ static void compare(const struct bh_stream_line *const line, const struct model 
 }
 
 /* Plays `steps` from the beginning: a digit each, a request or a new maximum. */
-static void play(const unsigned *const steps, const unsigned count)
+static void play(const unsigned *const steps, const unsigned count, const unsigned client_maximum)
 {
+    static char clients[REQUESTS];
+    const struct bh_stream_gate_options options = { 2, 2, 0, client_maximum };
     struct bh_stream_line line;
-    struct model model = { .maximum = 2 };
+    struct model model = { .maximum = 2, .client_maximum = client_maximum };
     memset(slots, 0, sizeof(slots));
     memset(was_granted, 0, sizeof(was_granted));
-    for (unsigned i = 0; i < REQUESTS; i++)
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        clients[i] = client_of(i);
+        slots[i].client = (struct bh_str){ &clients[i], 1 };
         bh_list_init(&slots[i].node);
-    bh_stream_line_init(&line, 2, 2, note_grant);
+        bh_list_init(&slots[i].claim);
+    }
+    bh_stream_line_init(&line, &options, note_grant);
     for (unsigned i = 0; i < count; i++) {
         if (steps[i] < REQUESTS) {
             real_step(&line, model.states[steps[i]], steps[i]);
@@ -115,13 +145,12 @@ static void play(const unsigned *const steps, const unsigned count)
     sequences++;
 }
 
-static void test_every_interleaving(void **const state)
+static void play_all(const unsigned client_maximum)
 {
-    (void)state;
     unsigned steps[DEPTH] = { 0 };
     sequences = 0;
     for (;;) {
-        play(steps, DEPTH);
+        play(steps, DEPTH, client_maximum);
         unsigned at = 0;
         while (at < DEPTH && ++steps[at] > REQUESTS)
             steps[at++] = 0;
@@ -131,17 +160,35 @@ static void test_every_interleaving(void **const state)
     assert_int_equal(sequences, 390625); /* 5 to the power of 8 */
 }
 
+static void test_every_interleaving(void **const state)
+{
+    (void)state;
+    play_all(0);
+}
+
+static void test_every_interleaving_with_shares(void **const state)
+{
+    (void)state;
+    play_all(1);
+}
+
 /* ---- Fibers ---- */
 
 static struct bh_stream_gate *gate;
 
-static struct bh_stream_gate *create(const unsigned maximum, const unsigned waiters,
-                                     const uint64_t wait_us)
+static struct bh_stream_gate *create_shared(const unsigned maximum, const unsigned waiters,
+                                            const uint64_t wait_us, const unsigned client_maximum)
 {
-    const struct bh_stream_gate_options options = { maximum, waiters, wait_us };
+    const struct bh_stream_gate_options options = { maximum, waiters, wait_us, client_maximum };
     struct bh_stream_gate *created;
     assert_int_equal(bh_stream_gate_create(&options, &created, NULL), 0);
     return created;
+}
+
+static struct bh_stream_gate *create(const unsigned maximum, const unsigned waiters,
+                                     const uint64_t wait_us)
+{
+    return create_shared(maximum, waiters, wait_us, 0);
 }
 
 static struct bh_stream_gate_statistics statistics(void)
@@ -152,6 +199,7 @@ static struct bh_stream_gate_statistics statistics(void)
 }
 
 struct visitor {
+    const char *client; /* NULL: nobody in particular */
     struct bh_fiber *fiber;
     uint64_t deadline_us;
     int result;
@@ -168,7 +216,9 @@ static void visit(void *const argument)
     visitor->fiber = bh_fiber_current();
     if (visitor->deadline_us)
         bh_fiber_set_deadline(visitor->deadline_us);
-    visitor->result = bh_stream_gate_enter(gate, &slot);
+    visitor->result = bh_stream_gate_claim(gate, bh_str_from(visitor->client), &slot);
+    if (visitor->result == 0)
+        visitor->result = bh_stream_gate_enter(gate, &slot);
     visitor->has_entered = visitor->result == 0;
     visitor->rank = ++entered;
     while (visitor->has_entered && !visitor->may_leave)
@@ -302,23 +352,80 @@ static void test_shrinks(void **const state)
     in_fiber_run(shrinks, NULL);
 }
 
+/* Who has its share is refused at once, and nobody else: by slots, and by places in the line. */
+static void one_client_has_its_share(void *const argument)
+{
+    (void)argument;
+    struct visitor greedy[4] = {
+        { .client = "a" }, { .client = "a" }, { .client = "a" }, { .client = "a" }
+    };
+    struct visitor honest[2] = { { .client = "b" }, { .client = "c" } };
+    gate = create_shared(2, 10, 60 * BH_SECOND_US, 2);
+    const uint64_t before = statistics().client_refused;
+    spawn(&greedy[0]);
+    spawn(&honest[0]);
+    spawn(&greedy[1]); /* waits: that is its share */
+    spawn(&greedy[2]);
+    assert_int_equal(greedy[2].result, BH_ELIMIT);
+    assert_int_equal(statistics().waiting, 1);
+    spawn(&honest[1]);
+    let_go(&honest[0]);
+    assert_int_equal(statistics().waiting, 1);
+    let_go(&greedy[0]);
+    while (!honest[1].has_entered)
+        bh_fiber_yield();
+    spawn(&greedy[3]);
+    assert_int_equal(statistics().waiting, 1); /* one slot and one place in the line again */
+    bh_fiber_cancel(greedy[3].fiber);
+    while (!greedy[3].has_ended)
+        bh_fiber_yield();
+    greedy[0] = (struct visitor){ .client = "a" };
+    spawn(&greedy[0]);
+    assert_int_equal(statistics().waiting, 1);
+    let_go(&greedy[1]);
+    let_go(&honest[1]);
+    let_go(&greedy[0]);
+    assert_int_equal(statistics().active, 0);
+    assert_int_equal(statistics().client_refused, before + 1);
+    bh_stream_gate_destroy(gate);
+}
+
+static void test_one_client_has_its_share(void **const state)
+{
+    (void)state;
+    in_fiber_run(one_client_has_its_share, NULL);
+}
+
 /* ---- Loops: holders, waiters, cancellation and time-outs at random, on several threads ---- */
 
 #define SLOTS 3
+#define SHARE 2
+
+static atomic_uint held[2]; /* by each of two clients */
 
 static void visit_gate(struct crowd_visitor *const visitor)
 {
+    char client[] = { (char)('a' + visitor->place % 2), '\0' };
     BH_CLEANUP(bh_stream_slot_leave) struct bh_stream_slot slot = { 0 };
-    crowd_stay(visitor, bh_stream_gate_enter(gate, &slot));
+    int result = bh_stream_gate_claim(gate, bh_str_from(client), &slot);
+    if (result == 0)
+        result = bh_stream_gate_enter(gate, &slot);
+    if (result == 0)
+        bh_assert(atomic_fetch_add(&held[client[0] - 'a'], 1) < SHARE);
+    crowd_stay(visitor, result);
+    if (result == 0)
+        atomic_fetch_sub(&held[client[0] - 'a'], 1);
 }
 
 static void test_loops_share_a_gate(void **const state)
 {
     (void)state;
     struct crowd crowd = { .visit = visit_gate, .limit = SLOTS, .seed = 7 };
-    gate = create(SLOTS, 3, 300);
+    gate = create_shared(SLOTS, 3, 300, SHARE);
+    const uint64_t before = statistics().client_refused;
     crowd_run(&crowd);
     assert_true(crowd.granted > 0);
+    assert_true(statistics().client_refused > before);
     assert_int_equal(statistics().active, 0);
     assert_int_equal(statistics().waiting, 0);
     bh_stream_gate_destroy(gate);
@@ -328,10 +435,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_interleaving),
+        cmocka_unit_test(test_every_interleaving_with_shares),
         cmocka_unit_test(test_first_come_first_served),
         cmocka_unit_test(test_waits_end),
         cmocka_unit_test(test_cancel_meets_grant),
         cmocka_unit_test(test_shrinks),
+        cmocka_unit_test(test_one_client_has_its_share),
         cmocka_unit_test(test_loops_share_a_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
