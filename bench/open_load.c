@@ -10,40 +10,26 @@
  * request was due. Prints one line: answers a second that were 200 within the deadline and came in
  * the last SECONDS of the run (a third more comes before them), counts, and latencies in ms.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bulkhead/base/assert.h"
-#include "bulkhead/base/str.h"
 #include "bulkhead/base/time.h"
+#include "load_client.h"
 
 #define PATHS_MAX 10000
-#define HEAD_MAX 4096
-#define EVENTS 256
 #define TICK_US BH_MS_US
 
 struct connection {
-    int fd;
-    bool is_busy;
+    struct load_client client;
     uint64_t due_us;
-    size_t have;       /* bytes of the head in `head` */
-    int64_t body_left; /* -1: the head is not complete */
-    int status;
-    bool says_when, closes;
-    char head[HEAD_MAX + 1];
 };
 
 static struct {
-    int epoll;
-    struct sockaddr_in address;
+    struct load_host host;
     char *paths[PATHS_MAX];
     size_t path_count, next_path;
     struct connection *connections;
@@ -56,25 +42,6 @@ static struct {
 } load;
 
 /* ---- Connections ---- */
-
-static bool open_connection(struct connection *const connection)
-{
-    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection->fd < 0)
-        return false;
-    const int on = 1;
-    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    const struct linger linger = { .l_onoff = 1 }; /* no port waits behind at the end */
-    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = connection };
-    if (connect(connection->fd, (const struct sockaddr *)&load.address, sizeof(load.address)) < 0 ||
-        epoll_ctl(load.epoll, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
-        close(connection->fd);
-        connection->fd = -1;
-        return false;
-    }
-    return true;
-}
 
 static bool has_connection(void)
 {
@@ -90,117 +57,55 @@ static struct connection *take_connection(void)
 
 static void give_back(struct connection *const connection)
 {
-    connection->is_busy = false;
     load.busy--;
     load.idle[load.idle_count++] = (size_t)(connection - load.connections);
-}
-
-static void drop(struct connection *const connection)
-{
-    close(connection->fd);
-    connection->fd = -1;
 }
 
 static void send_request(const uint64_t due_us)
 {
     struct connection *const connection = take_connection();
-    connection->is_busy = true;
     load.busy++;
     connection->due_us = due_us;
-    connection->have = 0;
-    connection->body_left = -1;
     char request[2048];
     const int size = snprintf(request, sizeof(request),
                               "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
                               load.paths[load.next_path]);
     load.next_path = (load.next_path + 1) % load.path_count;
     load.sent++;
-    const bool is_open = connection->fd >= 0 || open_connection(connection);
-    if (is_open && send(connection->fd, request, (size_t)size, MSG_NOSIGNAL) == size)
+    if (load_client_send(&connection->client, &load.host, request, (size_t)size))
         return;
     load.broken++;
-    if (is_open)
-        drop(connection);
     give_back(connection);
 }
 
 /* ---- Answers ---- */
 
-static void count_answer(struct connection *const connection)
+static void count_answer(const struct connection *const connection)
 {
+    const int status = connection->client.status;
     const uint64_t now_us = bh_time_now_us();
     const uint64_t latency_us = now_us - connection->due_us;
     const bool is_counted = now_us >= load.counted_from_us && now_us < load.counted_to_us;
-    if (connection->status == 503 && connection->says_when)
+    if (status == 503 && load_client_says(&connection->client, "\r\nRetry-After: "))
         load.refused++;
-    else if (connection->status == 503)
+    else if (status == 503)
         load.silent++;
-    else if (connection->status != 200)
+    else if (status == 0)
+        load.broken++;
+    else if (status != 200)
         load.other++;
     else if (latency_us > load.deadline_us)
         load.late++;
     else if (is_counted)
         load.good++;
-    if (connection->status == 200 && is_counted)
+    if (status == 200 && is_counted)
         load.latencies[load.latency_count++] = (uint32_t)latency_us;
 }
 
-static int64_t number(const struct bh_str text)
+static void take(struct load_client *const client)
 {
-    int64_t value;
-    if (bh_str_to_int64(text, 0, INT64_MAX, &value) == 0)
-        return value;
-    fprintf(stderr, "open_load: \"%.*s\" is no number\n", BH_STR_ARGS(text));
-    exit(1);
-}
-
-static void read_head(struct connection *const connection)
-{
-    connection->head[connection->have] = '\0';
-    const char *const end = strstr(connection->head, "\r\n\r\n");
-    bh_assert(end || connection->have < HEAD_MAX);
-    if (!end)
-        return;
-    connection->status = (int)number((struct bh_str){ connection->head + 9, 3 });
-    const char *const length = strcasestr(connection->head, "\r\nContent-Length: ");
-    const char *const retry = strcasestr(connection->head, "\r\nRetry-After: ");
-    const char *const closing = strcasestr(connection->head, "\r\nConnection: close");
-    connection->says_when = retry && retry < end;
-    connection->closes = closing && closing < end;
-    const size_t head_size = (size_t)(end - connection->head) + 4;
-    int64_t body_size = 0;
-    if (length && length < end)
-        body_size = number((struct bh_str){ length + 18, strcspn(length + 18, "\r") });
-    connection->body_left = body_size - (int64_t)(connection->have - head_size);
-}
-
-static void read_answer(struct connection *const connection)
-{
-    static char body[1 << 16];
-    const bool in_head = connection->body_left < 0;
-    const ssize_t count = recv(connection->fd, in_head ? connection->head + connection->have : body,
-                               in_head ? HEAD_MAX - connection->have : sizeof(body), MSG_DONTWAIT);
-    if (count < 0 && errno == EAGAIN)
-        return;
-    if (count <= 0) {
-        drop(connection);
-        if (connection->is_busy) {
-            load.broken++;
-            give_back(connection);
-        }
-        return;
-    }
-    if (in_head) {
-        connection->have += (size_t)count;
-        read_head(connection);
-    } else {
-        connection->body_left -= count;
-    }
-    if (connection->body_left != 0)
-        return;
+    struct connection *const connection = BH_CONTAINER_OF(client, struct connection, client);
     count_answer(connection);
-    if (connection->closes)
-        drop(connection);
     give_back(connection);
 }
 
@@ -212,23 +117,13 @@ static uint64_t left_us(const uint64_t until_us)
     return until_us > now_us ? until_us - now_us : 0;
 }
 
-static struct timespec timespec_of(const uint64_t us)
-{
-    return (struct timespec){ .tv_sec = (time_t)(us / BH_SECOND_US),
-                              .tv_nsec = (long)(us % BH_SECOND_US) * 1000 };
-}
-
 /* The answers that come until then, at least those that are there. */
 static void read_until(const uint64_t until_us)
 {
-    struct epoll_event events[EVENTS];
-    int count;
+    bool has_more;
     do {
-        const struct timespec timeout = timespec_of(left_us(until_us));
-        count = epoll_pwait2(load.epoll, events, EVENTS, &timeout, NULL);
-        for (int i = 0; i < count; i++)
-            read_answer(events[i].data.ptr);
-    } while (count == EVENTS || left_us(until_us) > 0);
+        has_more = load_host_read(&load.host, until_us);
+    } while (has_more || left_us(until_us) > 0);
 }
 
 /* Sends what is due by now, as far as there are connections for it. */
@@ -301,21 +196,19 @@ int main(const int argc, char **const argv)
         fputs("usage: open_load PORT RATE SECONDS DEADLINE_MS CONNECTIONS FILE\n", stderr);
         return 2;
     }
-    const double rate = (double)number(bh_str_from(argv[2]));
-    const uint64_t seconds = (uint64_t)number(bh_str_from(argv[3]));
-    load.address.sin_family = AF_INET;
-    load.address.sin_port = htons((uint16_t)number(bh_str_from(argv[1])));
-    load.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    load.deadline_us = (uint64_t)number(bh_str_from(argv[4])) * BH_MS_US;
-    load.maximum = (size_t)number(bh_str_from(argv[5]));
+    const double rate = (double)load_number(bh_str_from(argv[2]));
+    const uint64_t seconds = (uint64_t)load_number(bh_str_from(argv[3]));
+    load.host.take = take;
+    load_host_init(&load.host, (uint16_t)load_number(bh_str_from(argv[1])));
+    load.deadline_us = (uint64_t)load_number(bh_str_from(argv[4])) * BH_MS_US;
+    load.maximum = (size_t)load_number(bh_str_from(argv[5]));
     read_paths(argv[6]);
-    load.epoll = epoll_create1(EPOLL_CLOEXEC);
     load.connections = calloc(load.maximum, sizeof(load.connections[0]));
     load.idle = calloc(load.maximum, sizeof(load.idle[0]));
     load.latencies = calloc((size_t)(rate * (double)seconds * 2) + 1000, sizeof(uint32_t));
-    bh_assert(load.epoll >= 0 && load.connections && load.idle && load.latencies);
+    bh_assert(load.connections && load.idle && load.latencies);
     for (size_t i = 0; i < load.maximum; i++)
-        load.connections[i].fd = -1;
+        load_client_init(&load.connections[i].client);
     run(rate, seconds);
     qsort(load.latencies, load.latency_count, sizeof(load.latencies[0]), compare);
     printf("{\"goodput\": %.1f, \"sent\": %zu, \"refused\": %zu, \"refused_without_retry\": %zu, "

@@ -13,28 +13,19 @@
  * What begins in the SECONDS after the first WARM_SECONDS is counted, from its first byte to the
  * last one of its last step. Every second, and at the end, it prints a line of JSON.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "bulkhead/base/assert.h"
-#include "bulkhead/base/str.h"
 #include "bulkhead/base/time.h"
+#include "load_client.h"
 
 #define CLASSES 26
 #define STEPS_MAX 8
 #define LINES_MAX 10000
 #define LINE_BYTES 65536
-#define HEAD_MAX 4096
-#define TAIL 5 /* "0\r\n\r\n", the end of a chunked body; JSON and events hold no "\r\n" */
-#define EVENTS 256
 #define PATIENCE_US (40 * BH_SECOND_US) /* at the end, and longer than a request's deadline */
 
 struct deed {
@@ -45,20 +36,13 @@ struct deed {
 };
 
 struct user {
-    int fd;
+    struct load_client client;
     uint64_t due_us; /* thinking until; 0: waits for an answer */
     const struct deed *deed;
     unsigned step;
     uint64_t begun_us;
-    bool is_counted;
-
-    size_t have;       /* bytes of the head in `head` */
-    int64_t body_left; /* -1: the head is not complete, -2: a chunked body */
-    int status;
-    bool closes, says_when, says_error;
-    int64_t book;    /* the last one told */
-    char tail[TAIL]; /* of a chunked body */
-    char head[HEAD_MAX + 1];
+    bool is_counted, says_error;
+    int64_t book; /* the last one told */
 };
 
 struct figures {
@@ -68,8 +52,7 @@ struct figures {
 };
 
 static struct {
-    int epoll;
-    struct sockaddr_in address;
+    struct load_host host;
     struct deed deeds[LINES_MAX];
     size_t deed_count;
     struct user *users;
@@ -148,35 +131,9 @@ static void end_deed(struct user *const user, const bool is_good)
 
 /* ---- Requests ---- */
 
-static bool open_connection(struct user *const user)
-{
-    user->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (user->fd < 0)
-        return false;
-    const int on = 1;
-    setsockopt(user->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    const struct linger linger = { .l_onoff = 1 }; /* no port waits behind at the end */
-    setsockopt(user->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = user };
-    if (connect(user->fd, (const struct sockaddr *)&load.address, sizeof(load.address)) == 0 &&
-        epoll_ctl(load.epoll, EPOLL_CTL_ADD, user->fd, &event) == 0)
-        return true;
-    close(user->fd);
-    user->fd = -1;
-    return false;
-}
-
-static void drop(struct user *const user)
-{
-    close(user->fd);
-    user->fd = -1;
-}
-
 static void broken(struct user *const user)
 {
     load.broken += user->is_counted;
-    if (user->fd >= 0)
-        drop(user);
     end_deed(user, false);
 }
 
@@ -219,12 +176,9 @@ static void send_step(struct user *const user)
         wants_events ? "GET" : step, path + 1, number >> 16, number >> 8 & 255, number & 255,
         wants_events ? "Accept: text/event-stream\r\n" : "",
         body ? "Content-Type: application/json\r\n" : "", length, body ? body : "");
-    user->have = 0;
-    user->body_left = -1;
     user->says_error = false;
     user->due_us = 0;
-    if ((user->fd < 0 && !open_connection(user)) ||
-        send(user->fd, request, (size_t)size, MSG_NOSIGNAL) != size)
+    if (!load_client_send(&user->client, &load.host, request, (size_t)size))
         broken(user);
 }
 
@@ -249,123 +203,55 @@ static void begin_deed(struct user *const user)
 
 /* ---- Answers ---- */
 
-static int64_t number(const struct bh_str text)
+static struct user *user_of(struct load_client *const client)
 {
-    int64_t value;
-    if (bh_str_to_int64(text, 0, INT64_MAX, &value) == 0)
-        return value;
-    fprintf(stderr, "user_load: \"%.*s\" is no number\n", BH_STR_ARGS(text));
-    exit(1);
+    return BH_CONTAINER_OF(client, struct user, client);
 }
 
-static void end_step(struct user *const user)
+/* A body that tells a number is small, and comes in one piece. */
+static void take_body(struct load_client *const client, const char *const data, const size_t size)
 {
-    const bool is_good = user->status >= 200 && user->status < 300 && !user->says_error;
-    if (user->is_counted && !is_good) {
-        const bool is_refusal = user->status == 503 || user->status == 429;
-        load.refused += is_refusal && user->says_when;
-        load.silent += is_refusal && !user->says_when;
-        load.statuses += !is_refusal;
+    static const char error[] = "\"status\":\"error\"", book[] = "\"book_id\":";
+    struct user *const user = user_of(client);
+    if (client->is_chunked) {
+        user->says_error |= memmem(data, size, error, sizeof(error) - 1) != NULL;
+        return;
     }
-    if (user->closes)
-        drop(user);
+    const char *const at = memmem(data, size, book, sizeof(book) - 1);
+    if (at)
+        user->book = strtoll(at + sizeof(book) - 1, NULL, 10);
+}
+
+static void count_answer(const struct load_client *const client, const bool is_good)
+{
+    load.hits += load_client_says(client, "\r\nX-Cache: hit\r\n");
+    load.misses += load_client_says(client, "\r\nX-Cache: miss\r\n");
+    if (is_good)
+        return;
+    const bool is_refusal = client->status == 503 || client->status == 429;
+    const bool says_when = load_client_says(client, "\r\nRetry-After: ");
+    load.refused += is_refusal && says_when;
+    load.silent += is_refusal && !says_when;
+    load.statuses += !is_refusal;
+}
+
+static void take(struct load_client *const client)
+{
+    struct user *const user = user_of(client);
+    if (client->status == 0) {
+        broken(user);
+        return;
+    }
+    const bool is_good = client->status >= 200 && client->status < 300 && !user->says_error;
+    if (user->is_counted)
+        count_answer(client, is_good);
     if (!is_good || ++user->step == user->deed->step_count)
         end_deed(user, is_good);
     else
         send_step(user);
 }
 
-static void read_chunks(struct user *const user, const char *const data, const size_t size)
-{
-    if (memmem(data, size, "\"status\":\"error\"", 16))
-        user->says_error = true;
-    const size_t kept = size < TAIL ? TAIL - size : 0;
-    memmove(user->tail, user->tail + TAIL - kept, kept);
-    memcpy(user->tail + kept, data + size - (TAIL - kept), TAIL - kept);
-    if (memcmp(user->tail, "0\r\n\r\n", TAIL) == 0)
-        user->body_left = 0;
-}
-
-/* A body that tells a number is small, and comes in one piece. */
-static void read_book(struct user *const user, const char *const body, const size_t size)
-{
-    static const char name[] = "\"book_id\":";
-    const char *const at = memmem(body, size, name, sizeof(name) - 1);
-    if (at)
-        user->book = strtoll(at + sizeof(name) - 1, NULL, 10);
-}
-
-static void read_head(struct user *const user)
-{
-    user->head[user->have] = '\0';
-    char *const end = strstr(user->head, "\r\n\r\n");
-    bh_assert(end || user->have < HEAD_MAX);
-    if (!end)
-        return;
-    const char after = end[2];
-    end[2] = '\0'; /* what is looked for stands in the head */
-    user->status = (int)number((struct bh_str){ user->head + 9, 3 });
-    const char *const length = strcasestr(user->head, "\r\nContent-Length: ");
-    user->says_when = strcasestr(user->head, "\r\nRetry-After: ");
-    user->closes = strcasestr(user->head, "\r\nConnection: close");
-    load.hits += user->is_counted && strcasestr(user->head, "\r\nX-Cache: hit\r\n");
-    load.misses += user->is_counted && strcasestr(user->head, "\r\nX-Cache: miss\r\n");
-    const bool is_chunked = strcasestr(user->head, "\r\nTransfer-Encoding: chunked\r\n");
-    end[2] = after;
-    const size_t head_size = (size_t)(end - user->head) + 4, more = user->have - head_size;
-    read_book(user, user->head + head_size, more);
-    memset(user->tail, 0, TAIL);
-    user->body_left = -2;
-    if (is_chunked)
-        read_chunks(user, user->head + head_size, more);
-    else
-        user->body_left =
-            (length ? number((struct bh_str){ length + 18, strcspn(length + 18, "\r") }) : 0) -
-            (int64_t)more;
-}
-
-static void read_answer(struct user *const user)
-{
-    static char body[(1 << 16) + 1];
-    const bool in_head = user->deed && user->body_left == -1;
-    const ssize_t count = recv(user->fd, in_head ? user->head + user->have : body,
-                               in_head ? HEAD_MAX - user->have : sizeof(body) - 1, MSG_DONTWAIT);
-    if (count < 0 && errno == EAGAIN)
-        return;
-    if (count <= 0 || !user->deed) {
-        if (user->deed)
-            broken(user);
-        else
-            drop(user); /* an idle connection's end is no failure */
-        return;
-    }
-    if (in_head) {
-        user->have += (size_t)count;
-        read_head(user);
-    } else if (user->body_left == -2) {
-        read_chunks(user, body, (size_t)count);
-    } else {
-        body[count] = '\0'; /* ends a number */
-        read_book(user, body, (size_t)count);
-        user->body_left -= count;
-    }
-    if (user->body_left == 0)
-        end_step(user);
-}
-
 /* ---- The run ---- */
-
-static void wait_until(const uint64_t until_us)
-{
-    struct epoll_event events[EVENTS];
-    const uint64_t now_us = bh_time_now_us();
-    const uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
-    const struct timespec timeout = { .tv_sec = (time_t)(left_us / BH_SECOND_US),
-                                      .tv_nsec = (long)(left_us % BH_SECOND_US) * 1000 };
-    const int count = epoll_pwait2(load.epoll, events, EVENTS, &timeout, NULL);
-    for (int i = 0; i < count; i++)
-        read_answer(events[i].data.ptr);
-}
 
 static uint64_t all(const bool are_failed)
 {
@@ -417,7 +303,7 @@ static void run(const double arrivals)
                 begin_deed(heap_pop());
             next_us = load.thinking > 0 ? earlier(load.heap[0]->due_us, next_us) : next_us;
         }
-        wait_until(next_us);
+        load_host_read(&load.host, next_us);
     }
 }
 
@@ -476,7 +362,8 @@ static void print_result(void)
         const struct figures *const figures = &load.classes[i];
         if (figures->done == 0)
             continue;
-        qsort(figures->latencies_us, figures->count, sizeof(uint32_t), compare);
+        if (figures->count > 0)
+            qsort(figures->latencies_us, figures->count, sizeof(uint32_t), compare);
         printf("%s\"%c\": {\"done\": %llu, \"failed\": %llu, \"p50\": %.2f, \"p95\": %.2f, "
                "\"p99\": %.2f}",
                comma, 'a' + (int)i, (unsigned long long)figures->done,
@@ -493,23 +380,23 @@ int main(const int argc, char **const argv)
         fputs("usage: user_load PORT USERS ARRIVALS WARM_SECONDS SECONDS THINK_MS FILE\n", stderr);
         return 2;
     }
-    load.address.sin_family = AF_INET;
-    load.address.sin_port = htons((uint16_t)number(bh_str_from(argv[1])));
-    load.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    load.user_count = (size_t)number(bh_str_from(argv[2]));
-    const double arrivals = (double)number(bh_str_from(argv[3]));
-    load.think_us = (double)number(bh_str_from(argv[6])) * 1000;
+    load.host.take = take;
+    load.host.take_body = take_body;
+    load_host_init(&load.host, (uint16_t)load_number(bh_str_from(argv[1])));
+    load.user_count = (size_t)load_number(bh_str_from(argv[2]));
+    const double arrivals = (double)load_number(bh_str_from(argv[3]));
+    load.think_us = (double)load_number(bh_str_from(argv[6])) * 1000;
     load.random = UINT64_C(0x2545F4914F6CDD1D);
     read_deeds(argv[7]);
-    load.epoll = epoll_create1(EPOLL_CLOEXEC);
     load.users = calloc(load.user_count, sizeof(load.users[0]));
     load.heap = calloc(load.user_count, sizeof(struct user *));
-    bh_assert(load.epoll >= 0 && load.users && load.heap && arrivals > 0);
+    bh_assert(load.users && load.heap && arrivals > 0);
     for (size_t i = 0; i < load.user_count; i++)
-        load.users[i].fd = -1;
-    load.counted_from_us = bh_time_now_us() + (uint64_t)number(bh_str_from(argv[4])) * BH_SECOND_US;
+        load_client_init(&load.users[i].client);
+    load.counted_from_us = bh_time_now_us() +
+                           (uint64_t)load_number(bh_str_from(argv[4])) * BH_SECOND_US;
     load.counted_to_us = load.counted_from_us +
-                         (uint64_t)number(bh_str_from(argv[5])) * BH_SECOND_US;
+                         (uint64_t)load_number(bh_str_from(argv[5])) * BH_SECOND_US;
     run(arrivals);
     print_result();
     return 0;
