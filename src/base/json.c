@@ -30,16 +30,13 @@ static bool in_object(const struct bh_json *const json)
     return json->depth > 0 && (json->is_object & level_bit(json)) != 0;
 }
 
-/* The comma before the second and later elements of the open level. */
-static void separate(struct bh_json *const json)
+/* Whether a comma stands before the next element of the open level: not before the first. */
+static bool takes_comma(struct bh_json *const json)
 {
-    if (json->depth == 0)
-        return;
     const uint32_t bit = level_bit(json);
-    if (json->has_element & bit)
-        bh_buf_append_byte(json->buf, ',');
-    else
-        json->has_element |= bit;
+    const bool result = (json->has_element & bit) != 0;
+    json->has_element |= bit;
+    return result;
 }
 
 static void before_value(struct bh_json *const json)
@@ -49,7 +46,8 @@ static void before_value(struct bh_json *const json)
         return;
     }
     bh_assert(!in_object(json));
-    separate(json);
+    if (json->depth > 0 && takes_comma(json))
+        bh_buf_append_byte(json->buf, ',');
 }
 
 static void open_level(struct bh_json *const json, const char bracket, const bool is_object)
@@ -194,10 +192,29 @@ static void append_quoted(struct bh_buf *const buf, const struct bh_str text)
 void bh_json_key(struct bh_json *const json, const struct bh_str key)
 {
     bh_assert(in_object(json) && !json->after_key);
-    separate(json);
-    append_quoted(json->buf, key);
-    bh_buf_append_byte(json->buf, ':');
     json->after_key = true;
+    const bool has_comma = takes_comma(json);
+    if (bh_json_ascii_run(key) != key.size) {
+        if (has_comma)
+            bh_buf_append_byte(json->buf, ',');
+        append_quoted(json->buf, key);
+        bh_buf_append_byte(json->buf, ':');
+        return;
+    }
+    /* nearly all of them: the comma, the key between its quotes and the colon in one piece */
+    char *const to = bh_buf_reserve(json->buf, key.size + 3 + has_comma);
+    if (!to)
+        return;
+    char *at = to;
+    if (has_comma)
+        *at++ = ',';
+    *at++ = '"';
+    if (key.size > 0)
+        memcpy(at, key.data, key.size);
+    at += key.size;
+    *at++ = '"';
+    *at++ = ':';
+    bh_buf_advance(json->buf, (size_t)(at - to));
 }
 
 void bh_json_string(struct bh_json *const json, const struct bh_str value)

@@ -1,9 +1,8 @@
 /*
- * Reading JSON: a strict check of the whole text without recursion, then jansson builds the tree.
+ * Reading JSON: one strict pass without recursion, which hands jansson's values to their parents as
+ * it meets them. What is common is read here (whole numbers, strings without escapes); a number
+ * with a fraction and a string with escapes, once checked, go to jansson's own reader one by one.
  *
- * jansson recurses into containers, so nesting is bounded before it sees a byte. The check also
- * finds every other syntax error itself, which gives exact positions and plain words; what jansson
- * can still refuse is a duplicate key, a real number past the largest double, and exhausted memory.
  * The tree takes up to 80 times the text ("[{},{},…"), hence the limit on the count of values.
  */
 #include <pthread.h>
@@ -25,7 +24,10 @@ struct scan {
     unsigned depth;
     unsigned depth_maximum;
     size_t values;
-    bool is_object[BH_JSON_READ_DEPTH_MAX]; /* of each open level */
+    json_t *root;                           /* owns all that was read */
+    json_t *levels[BH_JSON_READ_DEPTH_MAX]; /* those that are open, borrowed */
+    struct bh_str key;                      /* of the value to come, between its quotes */
+    json_t *unescaped_key;                  /* NULL: the key stands in the text as it is */
 };
 
 static int fail(const struct scan *scan, const char *where, int code, const char *format, ...)
@@ -68,6 +70,70 @@ static int fail_expected(const struct scan *const scan, const char *const expect
     return fail(scan, scan->at, BH_ESYNTAX, "%s is expected, found the byte 0x%02x", expected,
                 found);
 }
+
+/* ---- Values ---- */
+
+static int fail_memory(const struct scan *const scan)
+{
+    return bh_error_set(scan->reterr, BH_ENOMEM, "out of memory for a JSON text of %zu bytes",
+                        (size_t)(scan->end - scan->start));
+}
+
+static bool in_object(const struct scan *const scan)
+{
+    return scan->depth > 0 && json_is_object(scan->levels[scan->depth - 1]);
+}
+
+/* Gives the value to the level that is open. NULL stands for memory that ran out. */
+static int attach(struct scan *const scan, json_t *const value)
+{
+    if (!value)
+        return fail_memory(scan);
+    if (scan->depth == 0) {
+        scan->root = value;
+        return 0;
+    }
+    json_t *const level = scan->levels[scan->depth - 1];
+    const int result = json_is_array(level) ? json_array_append_new(level, value)
+                                            : json_object_setn_new_nocheck(level, scan->key.data,
+                                                                           scan->key.size, value);
+    return result == 0 ? 0 : fail_memory(scan);
+}
+
+/* jansson 2.14 drops characters of a string, and takes it for whole, when it cannot grow its
+ * buffer; or calls it a syntax error. So a failed allocation is noticed here. */
+static _Thread_local bool is_exhausted;
+
+static void *allocate(const size_t size)
+{
+    void *const memory = malloc(size);
+    if (!memory)
+        is_exhausted = true;
+    return memory;
+}
+
+static void set_allocator(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+/* A string with escapes or a real number, as jansson reads it. */
+static int load_token(const struct scan *const scan, const char *const begin,
+                      json_t **const ret_value)
+{
+    is_exhausted = false;
+    json_t *const value = json_loadb(begin, (size_t)(scan->at - begin), JSON_DECODE_ANY, NULL);
+    if (is_exhausted) {
+        json_decref(value);
+        return fail_memory(scan);
+    }
+    if (!value)
+        return fail(scan, begin, BH_ESYNTAX, "a number is too large");
+    *ret_value = value;
+    return 0;
+}
+
+/* ---- Scanning ---- */
 
 static void skip_blanks(struct scan *const scan)
 {
@@ -133,9 +199,11 @@ static int scan_escape(struct scan *const scan)
     return 0;
 }
 
-static int scan_string(struct scan *const scan)
+/* *ret_is_escaped: what stands between the quotes is not the string itself. */
+static int scan_string(struct scan *const scan, bool *const ret_is_escaped)
 {
     const char *const begin = scan->at++;
+    *ret_is_escaped = false;
     for (;;) {
         scan->at += bh_json_plain_run(
             (struct bh_str){ .data = scan->at, .size = (size_t)(scan->end - scan->at) });
@@ -148,6 +216,7 @@ static int scan_string(struct scan *const scan)
             return 0;
         }
         if (byte == '\\') {
+            *ret_is_escaped = true;
             const int error = scan_escape(scan);
             if (error)
                 return error;
@@ -160,6 +229,20 @@ static int scan_string(struct scan *const scan)
     }
 }
 
+static int read_string(struct scan *const scan)
+{
+    const char *const begin = scan->at;
+    bool is_escaped;
+    json_t *value = NULL;
+    int error = scan_string(scan, &is_escaped);
+    if (error)
+        return error;
+    if (!is_escaped)
+        return attach(scan, json_stringn_nocheck(begin + 1, (size_t)(scan->at - begin) - 2));
+    error = load_token(scan, begin, &value);
+    return error ? error : attach(scan, value);
+}
+
 static size_t skip_digits(struct scan *const scan)
 {
     const char *const begin = scan->at;
@@ -168,7 +251,7 @@ static size_t skip_digits(struct scan *const scan)
     return (size_t)(scan->at - begin);
 }
 
-static int scan_number(struct scan *const scan)
+static int read_number(struct scan *const scan)
 {
     const char *const begin = scan->at;
     bool is_integer = true;
@@ -195,42 +278,64 @@ static int scan_number(struct scan *const scan)
             return fail_expected(scan, "a digit of the exponent");
     }
     const struct bh_str text = { .data = begin, .size = (size_t)(scan->at - begin) };
-    int64_t ignored;
-    if (is_integer && bh_str_to_int64(text, INT64_MIN, INT64_MAX, &ignored) != 0)
+    int64_t whole;
+    if (is_integer && bh_str_to_int64(text, INT64_MIN, INT64_MAX, &whole) != 0)
         return fail(scan, begin, BH_ESYNTAX,
                     "a whole number of %zu digits does not fit into 64 bits", whole_digits);
+    if (is_integer)
+        return attach(scan, json_integer(whole));
     if (text.size > NUMBER_SIZE_MAX)
         return fail(scan, begin, BH_ESYNTAX, "a number of %zu characters; at most %d are read",
                     text.size, NUMBER_SIZE_MAX);
-    return 0;
+    json_t *value = NULL;
+    const int error = load_token(scan, begin, &value);
+    return error ? error : attach(scan, value);
 }
 
-static int scan_word(struct scan *const scan, const struct bh_str word)
+static int read_word(struct scan *const scan, const struct bh_str word, json_t *const value)
 {
     const struct bh_str rest = { .data = scan->at, .size = (size_t)(scan->end - scan->at) };
     if (!bh_str_starts_with(rest, word))
         return fail_expected(scan, "a value");
     scan->at += word.size;
-    return 0;
+    return attach(scan, value);
 }
 
 static int open_level(struct scan *const scan, const bool is_object)
 {
     if (scan->depth == scan->depth_maximum)
         return fail(scan, scan->at, BH_ELIMIT, "nested deeper than %u levels", scan->depth_maximum);
-    scan->is_object[scan->depth++] = is_object;
+    json_t *const level = is_object ? json_object() : json_array();
+    const int error = attach(scan, level);
+    if (error)
+        return error;
+    scan->levels[scan->depth++] = level;
     scan->at++;
     return 0;
 }
 
-static int scan_key(struct scan *const scan)
+static int read_key(struct scan *const scan)
 {
     skip_blanks(scan);
     if (!at_byte(scan, '"'))
         return fail_expected(scan, "a key in double quotes");
-    const int error = scan_string(scan);
+    const char *const begin = scan->at;
+    bool is_escaped;
+    int error = scan_string(scan, &is_escaped);
     if (error)
         return error;
+    scan->key = (struct bh_str){ .data = begin + 1, .size = (size_t)(scan->at - begin) - 2 };
+    if (is_escaped) {
+        json_decref(scan->unescaped_key);
+        scan->unescaped_key = NULL;
+        error = load_token(scan, begin, &scan->unescaped_key);
+        if (error)
+            return error;
+        scan->key = (struct bh_str){ .data = json_string_value(scan->unescaped_key),
+                                     .size = json_string_length(scan->unescaped_key) };
+    }
+    if (json_object_getn(scan->levels[scan->depth - 1], scan->key.data, scan->key.size))
+        return fail(scan, begin, BH_ESYNTAX, "the object has this key already");
     skip_blanks(scan);
     if (!at_byte(scan, ':'))
         return fail_expected(scan, "a colon behind the key");
@@ -239,7 +344,7 @@ static int scan_key(struct scan *const scan)
 }
 
 /* One value, or the opening of one. *ret_opened: a container that is not empty was opened. */
-static int scan_value(struct scan *const scan, bool *const ret_opened)
+static int read_value(struct scan *const scan, bool *const ret_opened)
 {
     *ret_opened = false;
     skip_blanks(scan);
@@ -247,13 +352,13 @@ static int scan_value(struct scan *const scan, bool *const ret_opened)
         return fail(scan, scan->at, BH_ELIMIT, "more than %d values", BH_JSON_VALUES_MAX);
     switch (scan->at < scan->end ? *scan->at : '\0') {
     case '"':
-        return scan_string(scan);
+        return read_string(scan);
     case 't':
-        return scan_word(scan, BH_STR("true"));
+        return read_word(scan, BH_STR("true"), json_true());
     case 'f':
-        return scan_word(scan, BH_STR("false"));
+        return read_word(scan, BH_STR("false"), json_false());
     case 'n':
-        return scan_word(scan, BH_STR("null"));
+        return read_word(scan, BH_STR("null"), json_null());
     case '{':
     case '[': {
         const bool is_object = *scan->at == '{';
@@ -262,11 +367,11 @@ static int scan_value(struct scan *const scan, bool *const ret_opened)
             return error;
         skip_blanks(scan);
         *ret_opened = !at_byte(scan, is_object ? '}' : ']');
-        return *ret_opened && is_object ? scan_key(scan) : 0;
+        return *ret_opened && is_object ? read_key(scan) : 0;
     }
     default:
         if (at_byte(scan, '-') || (scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9'))
-            return scan_number(scan);
+            return read_number(scan);
         return fail_expected(scan, "a value");
     }
 }
@@ -276,7 +381,7 @@ static int scan_behind_value(struct scan *const scan, bool *const ret_more)
 {
     *ret_more = false;
     while (scan->depth > 0) {
-        const bool is_object = scan->is_object[scan->depth - 1];
+        const bool is_object = in_object(scan);
         skip_blanks(scan);
         if (at_byte(scan, is_object ? '}' : ']')) {
             scan->at++;
@@ -284,7 +389,7 @@ static int scan_behind_value(struct scan *const scan, bool *const ret_more)
         } else if (at_byte(scan, ',')) {
             scan->at++;
             *ret_more = true;
-            return is_object ? scan_key(scan) : 0;
+            return is_object ? read_key(scan) : 0;
         } else {
             return fail_expected(scan, is_object ? "a comma or }" : "a comma or ]");
         }
@@ -295,59 +400,17 @@ static int scan_behind_value(struct scan *const scan, bool *const ret_more)
     return 0;
 }
 
-static int scan_document(struct scan *const scan)
+static int read_document(struct scan *const scan)
 {
     bool more = true;
     while (more) {
         bool opened;
-        int error = scan_value(scan, &opened);
+        int error = read_value(scan, &opened);
         if (!error && !opened)
             error = scan_behind_value(scan, &more);
         if (error)
             return error;
     }
-    return 0;
-}
-
-/* ---- The tree ---- */
-
-/* jansson 2.14 drops characters of a string, and takes it for whole, when it cannot grow its
- * buffer; or calls it a syntax error. So a failed allocation is noticed here. */
-static _Thread_local bool is_exhausted;
-
-static void *allocate(const size_t size)
-{
-    void *const memory = malloc(size);
-    if (!memory)
-        is_exhausted = true;
-    return memory;
-}
-
-static void set_allocator(void)
-{
-    json_set_alloc_funcs(allocate, free);
-}
-
-static int build_tree(const struct bh_str text, json_t **const ret_value,
-                      struct bh_error *const reterr)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_allocator);
-    is_exhausted = false;
-    json_error_t detail;
-    json_t *const value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-                                     &detail);
-    if (is_exhausted) {
-        json_decref(value);
-        return bh_error_set(reterr, BH_ENOMEM, "out of memory for a JSON text of %zu bytes",
-                            text.size);
-    }
-    if (!value) {
-        const bool is_number = json_error_code(&detail) == json_error_numeric_overflow;
-        return bh_error_set(reterr, BH_ESYNTAX, "line %d, column %d: %s", detail.line,
-                            detail.column, is_number ? "a number is too large" : detail.text);
-    }
-    *ret_value = value;
     return 0;
 }
 
@@ -359,6 +422,13 @@ int bh_json_parse(const struct bh_str text, const unsigned depth_maximum, json_t
     scan.start = text.size > 0 ? text.data : "";
     scan.at = scan.start;
     scan.end = scan.start + text.size;
-    const int error = scan_document(&scan);
-    return error ? error : build_tree(text, ret_value, reterr);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_allocator);
+    const int error = read_document(&scan);
+    json_decref(scan.unescaped_key);
+    if (error)
+        json_decref(scan.root);
+    else
+        *ret_value = scan.root;
+    return error;
 }

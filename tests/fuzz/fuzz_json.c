@@ -1,5 +1,6 @@
-/* JSON: what is read can be written and read again as the same; what is refused gets a clean
- * message, and jansson refuses it as well; any bytes can be written as a string. */
+/* JSON: what is read is what jansson reads, and can be written and read again as the same; what is
+ * refused gets a clean message, and jansson refuses it as well; any bytes can be written as a
+ * string. */
 #include <stdint.h>
 
 #include "bulkhead/base/assert.h"
@@ -44,6 +45,14 @@ static void write_tree(struct bh_json *const json, const json_t *const tree)
         bh_json_null(json);
         break;
     }
+}
+
+static void check_as_jansson(const struct bh_str text, const json_t *const tree)
+{
+    BH_CLEANUP(bh_json_decref_cleanup)
+    json_t *theirs = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+                                NULL);
+    bh_assert(json_equal(theirs, (json_t *)(uintptr_t)tree));
 }
 
 static void check_round_trip(const json_t *const tree)
@@ -99,10 +108,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *const data, const size_t size)
     BH_CLEANUP(bh_json_decref_cleanup) json_t *tree = NULL;
     struct bh_error error = { .code = 0 };
     const int result = bh_json_parse(text, DEPTH, &tree, &error);
-    if (result == 0)
+    if (result == 0) {
+        check_as_jansson(text, tree);
         check_round_trip(tree);
-    else
+    } else {
         check_refusal(text, result, &error);
+    }
     check_as_string(text);
     return 0;
 }

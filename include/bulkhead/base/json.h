@@ -1,6 +1,6 @@
 /*
  * JSON (RFC 8259). Writing is ours, straight into a buffer, because every answer passes through it;
- * reading is jansson behind limits.
+ * reading is ours into jansson's tree, within limits.
  *
  * Writer: commas are placed by the writer. Errors are sticky in the buffer (bh_buf_error). Nesting
  * deeper than BH_JSON_DEPTH_MAX is a programmer error. Strings that are not valid UTF-8 get U+FFFD

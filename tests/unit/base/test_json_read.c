@@ -105,8 +105,9 @@ static const struct {
     { "\xC3\xA4", "line 1, column 1: a value is expected, found '\xC3\xA4'" },
     { "\xEF\xBB\xBF{}", "line 1, column 1: a value is expected, found '\xEF\xBB\xBF'" },
     { "[1,\n\x01]", "line 2, column 1: a value is expected, found the byte 0x01" },
-    { "{\"a\":1,\n\"a\":2}", "line 2, column 3: duplicate object key near '\"a\"'" },
-    { "[1e999]", "line 1, column 6: a number is too large" },
+    { "{\"a\":1,\n\"a\":2}", "line 2, column 1: the object has this key already" },
+    { "{\"a\":1,\"\\u0061\":2}", "line 1, column 8: the object has this key already" },
+    { "[1e999]", "line 1, column 2: a number is too large" },
 };
 
 static void test_messages_name_place_and_cause(void **const state)
