@@ -8,11 +8,9 @@ searches is invalidated all the time. What is read and searched follows Zipf's l
 an address of their own, and the rate limits hold for each.
 
 What has a bound is filled before, and not measured: for 20 seconds 200 people search for all sorts
-of words and take nothing in, by which the cache of answers has its 8 MB, and SQLite the pages of
-each of its readers (8 MB each; a commit empties them, so that by chance alone they fill only in the
-longest pause between two). It has two readers: those of four leave more than 32 MB free when they
-are emptied, which the server gives back after a minute, and they would fill anew all the time. On
-PostgreSQL 20 of 30 connections are open from the start, so that few are added.
+of words and take nothing in, by which the cache of answers has its 8 MB. SQLite has its usual
+readers, whose room for pages is taken at the start. On PostgreSQL 20 of 30 connections are open
+from the start, so that few are added.
 
 Flat is what does not grow: a line is fitted through resident memory, and through open files, each
 second of the last two thirds (from when all 200 are there); by its slope neither may grow by more
@@ -49,7 +47,6 @@ READ, SEARCH, ASK, TAKE_IN = 60, 30, 8, 2
 KINDS = 200  # of contents, pages and searches
 FILL_SECONDS, FILL_ARRIVALS, FILL_THINK_MS = 20, 50, 1000
 SETTINGS = {"CACHE_ENABLED": "on", "CACHE_MAX_MB": "8", "DB_POOL_MIN": "20", "DB_POOL_MAX": "30"}
-READERS: dict[str, dict[str, str]] = {"sqlite": {"DB_POOL_READ_SIZE": "2"}, "postgres": {}}
 
 ERRORS_PERCENT = 0.1
 P95_MS = 100
@@ -91,8 +88,7 @@ def run(bench: Bench) -> list[Row]:
     folder.mkdir(parents=True, exist_ok=True)
     with database(bench, folder) as url:
         fill(bench, url)
-        settings = PEOPLE | SETTINGS | READERS[bench.database]
-        server = bench.server(folder, **settings, DATABASE_URL=url)
+        server = bench.server(folder, **PEOPLE, **SETTINGS, DATABASE_URL=url)
         try:
             rows = soak(bench, server)
             server.finish()

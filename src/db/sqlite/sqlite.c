@@ -9,6 +9,7 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
 #include "db/driver.h"
+#include "db/sqlite/sqlite_connection.h"
 #include "db/sqlite/sqlite_lane.h"
 #include "db/sqlite/sqlite_query.h"
 #include "db/sqlite/sqlite_watch.h"
@@ -126,6 +127,8 @@ static int database_open(const char *const location, const struct bh_db_options 
     /* Allocation statistics would make every thread take one lock for each allocation. Refused,
      * and harmless, when SQLite is in use already. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    const unsigned reader_cache_kib = bh_sqlite_connection_reader_cache(options->read_connections);
+    bh_sqlite_connection_set_block(reader_cache_kib);
     struct database *const database = calloc(1, sizeof(*database));
     char *const path = strdup(location);
     if (!database || !path) {
@@ -140,6 +143,7 @@ static int database_open(const char *const location, const struct bh_db_options 
             .path = path,
             .statements = options->statements,
             .statement_count = options->statement_count,
+            .reader_cache_kib = reader_cache_kib,
             .lock_timeout_us = options->acquire_timeout_us,
             .hook = connect_hook.hook,
             .hook_argument = connect_hook.argument,

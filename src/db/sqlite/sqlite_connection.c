@@ -2,8 +2,9 @@
  * One connection: flags, pragmas, limits.
  *
  * Every connection is used by one thread at a time, so SQLite's own mutexes are off. The figures
- * below are for a small machine with many users: memory is bounded by (readers × cache) and the
- * shared page cache of the kernel does the rest.
+ * below are for a small machine with many users: what all readers keep of the file is bounded, is
+ * taken when they are opened, and never changes; the shared page cache of the kernel does the rest
+ * (docs/decisions/021-sqlite-pages.md).
  */
 #include "db/sqlite/sqlite_connection.h"
 
@@ -17,9 +18,24 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/db/sqlite.h"
 
+/* SQLite's own measure: until a connection has read its first page, none other can be set. */
+#define CACHE_KIB_MAX 2000
+#define READERS_CACHE_KIB (4 * CACHE_KIB_MAX)
+
 #define OPEN_PATIENCE_US 10000000
 #define SQL_BYTES_MAX (1024 * 1024)
 #define VALUE_BYTES_MAX (64 * 1024 * 1024) /* one text, blob or row */
+
+unsigned bh_sqlite_connection_reader_cache(const unsigned readers)
+{
+    const unsigned share_kib = READERS_CACHE_KIB / readers;
+    return share_kib < CACHE_KIB_MAX ? share_kib : CACHE_KIB_MAX;
+}
+
+void bh_sqlite_connection_set_block(const unsigned cache_kib)
+{
+    sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, -(int)cache_kib);
+}
 
 /* SQLite reads a name that begins with "file:" as a URI; "./" in front makes it a plain path. */
 static int open_file(const char *const path, sqlite3 **const ret_connection)
@@ -106,16 +122,22 @@ static const char pragmas_of_all[] = "PRAGMA synchronous = NORMAL;"
                                      "PRAGMA secure_delete = FAST;"
                                      "PRAGMA cell_size_check = ON;";
 
-static const char pragmas_of_readers[] = "PRAGMA query_only = ON;"
-                                         "PRAGMA cache_size = -8192;"; /* KiB */
+static const char pragmas_of_readers[] = "PRAGMA query_only = ON;";
 
 /* The writer's pages are in the kernel's cache too; 16 MiB of its own took in books no faster, and
  * made memory grow with the file. */
-static const char pragmas_of_writer[] = "PRAGMA cache_size = -2048;"     /* KiB */
-                                        "PRAGMA wal_autocheckpoint = 0;" /* the session does it */
+static const char pragmas_of_writer[] = "PRAGMA wal_autocheckpoint = 0;" /* the session does it */
                                         "PRAGMA journal_size_limit = 33554432;"; /* bytes */
 
-static int configure(sqlite3 *const connection, const bool writer, bool *const ret_is_wal)
+static int limit_cache(sqlite3 *const connection, const unsigned cache_kib)
+{
+    char pragma[40];
+    snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%u", cache_kib);
+    return sqlite3_exec(connection, pragma, NULL, NULL, NULL);
+}
+
+static int configure(sqlite3 *const connection, const bool writer, const unsigned cache_kib,
+                     bool *const ret_is_wal)
 {
     int result = harden(connection);
     if (result == SQLITE_OK)
@@ -125,6 +147,8 @@ static int configure(sqlite3 *const connection, const bool writer, bool *const r
     if (result == SQLITE_OK)
         result = sqlite3_exec(connection, writer ? pragmas_of_writer : pragmas_of_readers, NULL,
                               NULL, NULL);
+    if (result == SQLITE_OK)
+        result = limit_cache(connection, writer ? CACHE_KIB_MAX : cache_kib);
     /* The first read finds a file that is no database, or damaged, now and not in a request. */
     if (result == SQLITE_OK)
         result = sqlite3_exec(connection, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
@@ -133,27 +157,28 @@ static int configure(sqlite3 *const connection, const bool writer, bool *const r
 
 /* Another process may be making, recovering or closing the same file this moment; for the switch to
  * WAL SQLite asks no busy handler, so the whole is tried again. */
-static int configure_patiently(sqlite3 *const connection, const bool writer, bool *const ret_is_wal)
+static int configure_patiently(sqlite3 *const connection, const bool writer,
+                               const unsigned cache_kib, bool *const ret_is_wal)
 {
     const uint64_t until_us = bh_time_now_us() + OPEN_PATIENCE_US;
     const struct timespec pause = { .tv_nsec = 2000000 };
     sqlite3_busy_timeout(connection, OPEN_PATIENCE_US / 1000);
     for (;;) {
-        const int result = configure(connection, writer, ret_is_wal);
+        const int result = configure(connection, writer, cache_kib, ret_is_wal);
         if ((result & 0xff) != SQLITE_BUSY || bh_time_now_us() >= until_us)
             return result;
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
     }
 }
 
-int bh_sqlite_connection_open(const char *const path, const bool writer,
+int bh_sqlite_connection_open(const char *const path, const bool writer, const unsigned cache_kib,
                               sqlite3 **const ret_connection, struct bh_error *const reterr)
 {
     sqlite3 *connection = NULL;
     bool is_wal = false;
     int result = open_file(path, &connection);
     if (result == SQLITE_OK)
-        result = configure_patiently(connection, writer, &is_wal);
+        result = configure_patiently(connection, writer, cache_kib, &is_wal);
     int code = 0;
     if (result != SQLITE_OK)
         code = explain(path, connection, result, reterr);

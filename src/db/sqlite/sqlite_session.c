@@ -136,7 +136,8 @@ int bh_sqlite_session_ensure(struct bh_sqlite_session *const session, struct bh_
         return 0;
     const struct bh_sqlite_config *const config = session->config;
     sqlite3 *connection;
-    int result = bh_sqlite_connection_open(config->path, session->writer, &connection, reterr);
+    int result = bh_sqlite_connection_open(config->path, session->writer, config->reader_cache_kib,
+                                           &connection, reterr);
     if (result)
         return result;
     session->connection = connection;

@@ -23,7 +23,8 @@ struct bh_sqlite_config {
     char *path;
     const struct bh_statement *statements;
     size_t statement_count;
-    uint64_t lock_timeout_us; /* how long to wait for another process's lock at most */
+    unsigned reader_cache_kib; /* of pages, for each reader */
+    uint64_t lock_timeout_us;  /* how long to wait for another process's lock at most */
     bh_sqlite_connect_hook *hook;
     void *hook_argument;
 };

@@ -16,6 +16,7 @@
 
 #define REGION_BYTES 32768 /* as SQLite maps it */
 #define HEADER_WORDS 12
+#define CACHE_KIB 64
 #define FORMAT 3007000u
 
 struct bh_sqlite_watch {
@@ -45,7 +46,9 @@ int bh_sqlite_watch_create(const char *const path, struct bh_sqlite_watch **cons
     struct bh_sqlite_watch *const watch = calloc(1, sizeof(*watch));
     if (watch == NULL)
         return bh_error_set(reterr, BH_ENOMEM, "no memory to open the database");
-    int result = bh_sqlite_connection_open(path, false, &watch->connection, reterr);
+    int result = bh_sqlite_connection_open(path, false, CACHE_KIB, &watch->connection, reterr);
+    if (result == 0)
+        sqlite3_db_release_memory(watch->connection); /* it reads no page any more */
     if (result == 0)
         result = map_header(watch, reterr);
     if (result != 0) {
