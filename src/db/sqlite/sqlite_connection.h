@@ -8,7 +8,7 @@
 
 #include "bulkhead/base/error.h"
 
-/* KiB of pages that one of so many readers keeps: what all keep together does not grow with them. */
+/* KiB of pages that one of so many readers keeps: more of them keep no more together. */
 unsigned bh_sqlite_connection_reader_cache(unsigned readers);
 
 /* Has each connection take the room for its pages, `cache_kib` at most, as one block when it is
