@@ -308,23 +308,48 @@ static int parse_bool(const struct bh_setting *const setting, const char *const 
     return refuse(setting, text, "", reterr);
 }
 
+#define FRACTION_DIGITS_MAX 6
+
+/* What stands behind the point, in `factor`: 25 of 1.25s is 250,000 us. Cut off, not rounded. */
+static bool fraction_of(const struct bh_str digits, const uint64_t factor,
+                        int64_t *const ret_amount)
+{
+    int64_t scale = 1;
+    for (size_t i = 0; i < digits.size; i++)
+        scale *= 10;
+    int64_t number;
+    if (digits.size > FRACTION_DIGITS_MAX || bh_str_to_int64(digits, 0, scale, &number) != 0 ||
+        __builtin_mul_overflow(number, (int64_t)factor, &number))
+        return false;
+    *ret_amount = number / scale;
+    return true;
+}
+
 static int parse_amount(const struct bh_setting *const setting, const char *const text,
                         union settings_value *const ret_value, struct bh_error *const reterr)
 {
-    struct bh_str digits = bh_str_from(text);
-    digits.size = strspn(text, "0123456789");
+    static const char figures[] = "0123456789";
+    const struct bh_str digits = { .data = text, .size = strspn(text, figures) };
     const char *unit_name = text + digits.size;
+    struct bh_str behind = { 0 };
+    const bool has_fraction = *unit_name == '.';
+    if (has_fraction) {
+        behind = (struct bh_str){ unit_name + 1, strspn(unit_name + 1, figures) };
+        unit_name = behind.data + behind.size;
+    }
     if (*unit_name == '\0' && setting->unit)
         unit_name = setting->unit;
     const struct unit *const unit = unit_of(setting->type, bh_str_from(unit_name));
-    int64_t number;
+    const uint64_t factor = unit ? unit->factor : 1;
     int64_t amount;
+    int64_t fraction = 0;
     const int64_t minimum = has_range(setting) ? setting->minimum : 0;
     const int64_t maximum = has_range(setting) ? setting->maximum : INT64_MAX;
-    const bool is_zero = bh_str_to_int64(digits, 0, 0, &number) == 0;
-    if ((!unit && !is_zero) || bh_str_to_int64(digits, 0, INT64_MAX, &number) != 0 ||
-        __builtin_mul_overflow(number, unit ? (int64_t)unit->factor : 1, &amount) ||
-        amount < minimum || amount > maximum)
+    const bool is_bare_zero = strcmp(text, "0") == 0;
+    if ((!unit && !is_bare_zero) || bh_str_to_int64(digits, 0, INT64_MAX, &amount) != 0 ||
+        (has_fraction && !fraction_of(behind, factor, &fraction)) ||
+        __builtin_mul_overflow(amount, (int64_t)factor, &amount) ||
+        __builtin_add_overflow(amount, fraction, &amount) || amount < minimum || amount > maximum)
         return refuse(setting, text, "", reterr);
     ret_value->amount = (uint64_t)amount;
     return 0;

@@ -92,6 +92,12 @@ static void test_good_values(void **const state)
         { &timeout, "1000us", 1000 },
         { &timeout, "5m", 300000000 },
         { &timeout, "1h", INT64_C(3600000000) },
+        { &timeout, "1.0", 1000000 },
+        { &timeout, "0.3", 300000 },
+        { &timeout, "0.25s", 250000 },
+        { &timeout, "1.234567s", 1234567 },
+        { &timeout, "0.5h", INT64_C(1800000000) },
+        { &size, "1.5GiB", INT64_C(3) << 29 },
         { &size, "0", 0 },
         { &size, "3", 3000000 },
         { &size, "64MB", 64000000 },
@@ -138,14 +144,28 @@ static void test_words(void **const state)
     ": takes a size such as 64MB or 1GiB from 0B to 1TiB; a plain number is in MB (default " \
     "64MiB)"
 
+struct refusal {
+    const struct bh_setting *setting;
+    const char *text;
+    const char *message;
+};
+
+static void expect_refusals(const struct refusal *const cases, const size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        union settings_value value = { .number = 4242 };
+        struct bh_error error = { .message = "" };
+        assert_int_equal(bh_settings_value_parse(cases[i].setting, cases[i].text, &value, &error),
+                         BH_EINVAL);
+        assert_string_equal(error.message, cases[i].message);
+        assert_true(value.number == 4242);
+    }
+}
+
 static void test_bad_values_say_what_is_right(void **const state)
 {
     (void)state;
-    static const struct {
-        const struct bh_setting *setting;
-        const char *text;
-        const char *message;
-    } cases[] = {
+    static const struct refusal cases[] = {
         { &pool_max, "abc", "DB_POOL_MAX=abc: takes a whole number from 1 to 10000 (default 40)" },
         { &pool_max, "", "DB_POOL_MAX=: takes a whole number from 1 to 10000 (default 40)" },
         { &pool_max, "0", "DB_POOL_MAX=0: takes a whole number from 1 to 10000 (default 40)" },
@@ -176,19 +196,6 @@ static void test_bad_values_say_what_is_right(void **const state)
         { &percent, "%", "MEMORY_PERCENT=%: takes a percentage from 1 to 100 (default 90)" },
         { &truth, "maybe", "ACCESS_LOG=maybe: takes on or off (default on)" },
         { &truth, "", "ACCESS_LOG=: takes on or off (default on)" },
-        { &timeout, "30 s", "DB_TIMEOUT=30 s" TIMEOUT_TAKES },
-        { &timeout, "1.5h", "DB_TIMEOUT=1.5h" TIMEOUT_TAKES },
-        { &timeout, "-1s", "DB_TIMEOUT=-1s" TIMEOUT_TAKES },
-        { &timeout, "5M", "DB_TIMEOUT=5M" TIMEOUT_TAKES },
-        { &timeout, "s", "DB_TIMEOUT=s" TIMEOUT_TAKES },
-        { &timeout, "999us", "DB_TIMEOUT=999us" TIMEOUT_TAKES },
-        { &timeout, "61m", "DB_TIMEOUT=61m" TIMEOUT_TAKES },
-        { &timeout, "9223372036854775807d", "DB_TIMEOUT=9223372036854775807d" TIMEOUT_TAKES },
-        { &timeout, "99999999999999999999s", "DB_TIMEOUT=99999999999999999999s" TIMEOUT_TAKES },
-        { &size, "64M", "CACHE_SIZE=64M" SIZE_TAKES },
-        { &size, "64mb", "CACHE_SIZE=64mb" SIZE_TAKES },
-        { &size, "2TiB", "CACHE_SIZE=2TiB" SIZE_TAKES },
-        { &bare_size, "5", "CHUNK=5: takes a size such as 64MB or 1GiB (default 1KiB)" },
         { &format, "xml", "LOG_FORMAT=xml: takes text, json or auto (default auto)" },
         { &format, "TEXT", "LOG_FORMAT=TEXT: takes text, json or auto (default auto)" },
         { &format, "text|json", "LOG_FORMAT=text|json: takes text, json or auto (default auto)" },
@@ -198,14 +205,36 @@ static void test_bad_values_say_what_is_right(void **const state)
           "HOST=\\xffz: takes a text without control characters (default 127.0.0.1)" },
         { &token, "secret\x01", "API_TOKEN=***: takes a text without control characters" },
     };
-    for (size_t i = 0; i < BH_COUNT_OF(cases); i++) {
-        union settings_value value = { .number = 4242 };
-        struct bh_error error = { .message = "" };
-        assert_int_equal(bh_settings_value_parse(cases[i].setting, cases[i].text, &value, &error),
-                         BH_EINVAL);
-        assert_string_equal(error.message, cases[i].message);
-        assert_true(value.number == 4242);
-    }
+    expect_refusals(cases, BH_COUNT_OF(cases));
+}
+
+static void test_bad_amounts_say_what_is_right(void **const state)
+{
+    (void)state;
+    static const struct refusal cases[] = {
+        { &timeout, "30 s", "DB_TIMEOUT=30 s" TIMEOUT_TAKES },
+        { &timeout, "1.5h", "DB_TIMEOUT=1.5h" TIMEOUT_TAKES },
+        { &timeout, "0abc", "DB_TIMEOUT=0abc" TIMEOUT_TAKES },
+        { &timeout, "0.3x", "DB_TIMEOUT=0.3x" TIMEOUT_TAKES },
+        { &timeout, "1.", "DB_TIMEOUT=1." TIMEOUT_TAKES },
+        { &timeout, ".5", "DB_TIMEOUT=.5" TIMEOUT_TAKES },
+        { &timeout, "1.2.3", "DB_TIMEOUT=1.2.3" TIMEOUT_TAKES },
+        { &timeout, "1.2345678s", "DB_TIMEOUT=1.2345678s" TIMEOUT_TAKES },
+        { &timeout, "0,5", "DB_TIMEOUT=0,5" TIMEOUT_TAKES },
+        { &timeout, "-1s", "DB_TIMEOUT=-1s" TIMEOUT_TAKES },
+        { &timeout, "5M", "DB_TIMEOUT=5M" TIMEOUT_TAKES },
+        { &timeout, "s", "DB_TIMEOUT=s" TIMEOUT_TAKES },
+        { &timeout, "999us", "DB_TIMEOUT=999us" TIMEOUT_TAKES },
+        { &timeout, "61m", "DB_TIMEOUT=61m" TIMEOUT_TAKES },
+        { &timeout, "9223372036854775807d", "DB_TIMEOUT=9223372036854775807d" TIMEOUT_TAKES },
+        { &timeout, "99999999999999999999s", "DB_TIMEOUT=99999999999999999999s" TIMEOUT_TAKES },
+        { &size, "0x", "CACHE_SIZE=0x" SIZE_TAKES },
+        { &size, "64M", "CACHE_SIZE=64M" SIZE_TAKES },
+        { &size, "64mb", "CACHE_SIZE=64mb" SIZE_TAKES },
+        { &size, "2TiB", "CACHE_SIZE=2TiB" SIZE_TAKES },
+        { &bare_size, "5", "CHUNK=5: takes a size such as 64MB or 1GiB (default 1KiB)" },
+    };
+    expect_refusals(cases, BH_COUNT_OF(cases));
 }
 
 static void test_long_values_are_cut_in_messages(void **const state)
@@ -230,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_urls_hide_their_password),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_bad_values_say_what_is_right),
+        cmocka_unit_test(test_bad_amounts_say_what_is_right),
         cmocka_unit_test(test_long_values_are_cut_in_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
