@@ -36,6 +36,7 @@ struct tome_cache {
     struct bh_db *db;
     const struct bh_database_breakers *breakers; /* NULL: none */
     struct bh_redis *redis;                      /* NULL: none */
+    bool keeps; /* else it only knows what no replica may be asked for yet */
     bool has_replica;
     bool may_hang; /* the database: it is on another machine */
     bh_metric degraded;
@@ -48,12 +49,14 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
                       struct bh_redis *const redis, struct tome_cache **const ret_cache,
                       struct bh_error *const reterr)
 {
+    const bool has_replica = settings->database_read_url[0] != '\0';
     *ret_cache = NULL;
-    if (!settings->cache_enabled)
+    if (!settings->cache_enabled && !has_replica)
         return 0;
-    const struct bh_cache_options options = { .name = "answers",
-                                              .maximum_bytes = (size_t)settings->cache_max_mb
-                                                               << 20 };
+    const struct bh_cache_options options = {
+        .name = "answers",
+        .maximum_bytes = settings->cache_enabled ? (size_t)settings->cache_max_mb << 20 : 0
+    };
     struct tome_cache *const cache = calloc(1, sizeof(*cache));
     int result = cache != NULL ? bh_cache_create(&options, &cache->values) : BH_ENOMEM;
     if (result == 0)
@@ -67,7 +70,8 @@ int tome_cache_create(const struct tome_settings *const settings, struct bh_db *
     cache->breakers = breakers;
     cache->redis = redis;
     cache->db = db;
-    cache->has_replica = settings->database_read_url[0] != '\0';
+    cache->keeps = settings->cache_enabled;
+    cache->has_replica = has_replica;
     bh_metrics_register(metric_families, METRIC_COUNT);
     cache->degraded = bh_metrics_child(&metric_families[METRIC_answers], NULL, 0);
     const bool is_sqlite = strcmp(bh_db_backend(db), "sqlite") == 0;
@@ -89,7 +93,7 @@ void tome_cache_destroy(struct tome_cache *const cache)
 
 struct bh_cache *tome_cache_peek(struct tome_cache *const cache)
 {
-    return cache != NULL ? cache->values : NULL;
+    return cache != NULL && cache->keeps ? cache->values : NULL;
 }
 
 /* ---- Keys ---- */
@@ -349,7 +353,7 @@ int tome_cache_ask(struct tome_cache *const cache, const struct tome_question *c
                    struct bh_cache_value **const ret_value, struct tome_origin *const ret_origin,
                    struct bh_error *const reterr)
 {
-    bool is_kept = cache != NULL && !is_too_long(question->key);
+    bool is_kept = cache != NULL && cache->keeps && !is_too_long(question->key);
     const int result = is_kept ? ask_kept(cache, question, ret_value, ret_origin, &is_kept, reterr)
                                : tome_cache_catch_up(cache, question->owner_id, reterr);
     if (is_kept || (result != 0 && result != BH_ELIMIT && result != BH_ENOTFOUND))

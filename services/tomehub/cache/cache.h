@@ -13,15 +13,17 @@
 
 struct tome_cache; /* opaque; shared by all loops */
 
-/* NULL in *ret_cache: switched off, which every call below takes. Borrows `db`, its `breakers`
- * (NULL: none) and `redis`, through which servers share answers (NULL: they do not). */
+/* NULL in *ret_cache: switched off, which every call below takes. Beside a replica there is one all
+ * the same: it keeps no answers, but sees to it that none is older than what is committed. Borrows
+ * `db`, its `breakers` (NULL: none) and `redis`, through which servers share answers (NULL: they do
+ * not). */
 int tome_cache_create(const struct tome_settings *settings, struct bh_db *db,
                       const struct bh_database_breakers *breakers, struct bh_redis *redis,
                       struct tome_cache **ret_cache, struct bh_error *reterr) BH_MUST_CHECK;
 /* No call may be running. NULL is fine. */
 void tome_cache_destroy(struct tome_cache *cache);
 
-/* For the ladder of memory, which makes it smaller and lets it grow; NULL: there is none. */
+/* For the ladder of memory, which makes it smaller and lets it grow; NULL: no answers are kept. */
 struct bh_cache *tome_cache_peek(struct tome_cache *cache);
 
 /* ---- Keys ---- */

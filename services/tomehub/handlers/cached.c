@@ -36,7 +36,7 @@ int tome_cached_take(struct tome_answer *const answer, struct bh_cache_value **c
 void tome_cached_headers(struct bh_request *const request, const struct tome_origin *const origin)
 {
     char age[24];
-    if (tome_service_of(request)->cache == NULL)
+    if (tome_cache_peek(tome_service_of(request)->cache) == NULL)
         return;
     bh_response_lines(request, origin->is_degraded ? BH_STR("X-Cache: degraded\r\n")
                                : origin->is_hit    ? BH_STR("X-Cache: hit\r\n")
