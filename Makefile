@@ -24,7 +24,7 @@ bench-deps: # the same, with what only the bench needs
 
 $(BUILD)/build.ninja: | deps
 	@mkdir -p build
-	@$(MESON) setup $(BUILD) -Dtests=false >build/setup.log || { cat build/setup.log; exit 1; }
+	@$(MESON) setup $(BUILD) -Dtests=false -Dwhole_program=true >build/setup.log || { cat build/setup.log; exit 1; }
 
 build: deps $(BUILD)/build.ninja ## build the release binaries into build/bin
 	@ninja -C $(BUILD) --quiet

@@ -12,7 +12,7 @@ from testing.context import Context, Result, tail
 MESON = "/usr/bin/meson"
 SANITIZED = ("-Dwerror=true", "-Doptimization=1", "-Dc_args=-g1")  # lines are enough for a stack
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "release": (),
+    "release": ("-Dwhole_program=true",),
     "asan": (*SANITIZED, "-Db_sanitize=address,undefined"),
     "tsan": (*SANITIZED, "-Db_sanitize=thread"),
     "fuzz": (*SANITIZED, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true"),
