@@ -2,6 +2,10 @@
 #include "bulkhead/base/thread.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NICE_BACKGROUND 10
 
 int bh_thread_start(void *(*const function)(void *argument), void *const argument,
                     pthread_t *const ret_thread)
@@ -16,4 +20,11 @@ int bh_thread_start(void *(*const function)(void *argument), void *const argumen
         return BH_ENOMEM;
     *ret_thread = thread;
     return 0;
+}
+
+void bh_thread_stand_back(void)
+{
+    const id_t thread = (id_t)gettid();
+    if (getpriority(PRIO_PROCESS, thread) < NICE_BACKGROUND)
+        setpriority(PRIO_PROCESS, thread, NICE_BACKGROUND);
 }

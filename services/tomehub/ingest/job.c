@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bulkhead/base/log.h"
+#include "bulkhead/base/thread.h"
 #include "ingest/input.h"
 #include "ingest/internal.h"
 
@@ -73,10 +74,12 @@ static void set_input(struct tome_ingest_worker *const worker, struct tome_input
     pthread_mutex_unlock(&worker->ingest->mutex);
 }
 
-/* Opens the input with the first batch. */
+/* Opens the input with the first batch. Reading and analysing a book, and the process that reads
+ * it, leave the processor to those who wait for an answer. */
 static int fill_batch(struct bh_worker_job *const job, void *const argument)
 {
     (void)job;
+    bh_thread_stand_back();
     struct reading *const reading = argument;
     struct tome_ingest_worker *const worker = reading->worker;
     const struct tome_ingest_options *const options = &worker->ingest->options;
