@@ -1,7 +1,7 @@
 """Search while books are taken in, beside search alone, on the same library of 100,000 chunks.
 
-One client searches as in the scenario `search` (details, nothing kept); meanwhile as many uploads as
-the server takes in at a time, and one more, are sent and waited for. Rounds alternate.
+One client searches as in the scenario `search` (details, nothing kept); meanwhile uploads are sent
+and waited for, three at a time. Rounds alternate.
 """
 
 from __future__ import annotations
@@ -73,15 +73,16 @@ def search_while_taking_in(
     client: Client, chosen: list[Query], files: list[Path], port: int
 ) -> list[float]:
     url = f"http://127.0.0.1:{port}/api/ingest?wait=true"
-    command = ["curl", "-sS", "--fail", "-o", "/dev/null", "-F"]
+
+    def upload(file: Path) -> None:
+        command = ["curl", "-sS", "--fail", "-o", "/dev/null", "-F", f"file=@{file}", url]
+        subprocess.run(command, check=True)
+
     times: list[float] = []
     with ThreadPoolExecutor(UPLOADERS) as uploaders:
-        uploads = [
-            uploaders.submit(subprocess.run, [*command, f"file=@{file}", url], check=True)
-            for file in files
-        ]
-        while not all(upload.done() for upload in uploads):
+        uploads = [uploaders.submit(upload, file) for file in files]
+        while not all(each.done() for each in uploads):
             times.append(client.search(chosen[len(times) % len(chosen)], details=True))
-        for upload in uploads:
-            upload.result()
+        for each in uploads:
+            each.result()
     return times
