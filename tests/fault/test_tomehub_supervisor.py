@@ -166,6 +166,28 @@ def test_a_worker_that_cannot_start_leaves_the_old_one(
     assert command("restart", PORT=supervised.port).status == 0
 
 
+def test_a_worker_that_takes_too_long_to_start_leaves_the_old_one(
+    supervised: Server, library_dir: Path
+) -> None:
+    def newest() -> int:
+        return int(re.findall(r"Started worker (\d+)", supervised.log())[-1])
+
+    old = worker(supervised)
+    (library_dir / ".env").write_text("WORKER_START_TIMEOUT=1s\n")
+    while "did not start in time" not in supervised.log():
+        os.kill(supervised.pid, signal.SIGHUP)
+        wait_until(lambda: newest() != old)
+        os.kill(newest(), signal.SIGSTOP)
+        ended = supervised.wait_log(rf"Worker {newest()} (did not start in time|has replaced)")
+        if ended[1] == "has replaced":  # it was quicker than this test: once more
+            os.kill(newest(), signal.SIGCONT)
+            old = replaced(supervised, old)
+    supervised.wait_log("Not replaced, the old worker goes on: the new worker was ended by Killed")
+    assert worker(supervised) == old
+    with JsonClient(supervised.port) as client:
+        assert client.get("/readyz").status == 200
+
+
 def test_a_worker_is_no_orphan(supervised: Server) -> None:
     supervised.was_killed = True
     os.kill(supervised.pid, signal.SIGKILL)
