@@ -49,7 +49,8 @@ fuzz: test-deps ## run every fuzzer for SECONDS=60 each
 bench: bench-deps build ## measure against limits and other servers (takes 20 minutes)
 	@$(MESON) configure $(BUILD) -Dtests=true
 	@ninja -C $(BUILD) --quiet
-	@bench/run http tls ingest search beside_ingest pool cache checks overload protections database peers
+	@bench/run http tls ingest search beside_ingest pool cache checks overload slow_clients protections \
+	           database peers
 
 checkpoints: bench-deps build ## crowds of users at a slow database, feature by feature (takes 10 minutes)
 	@$(MESON) configure $(BUILD) -Dtests=true
