@@ -714,7 +714,8 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 1000,
       .maximum = SECONDS(3600),
       .unit = "s",
-      .help = "How long requests in flight may take to finish after SIGTERM.",
+      .help = "How long requests in flight may take to finish after SIGTERM; then they are told "
+              "that time is up.",
       FIELD(shutdown_timeout_us) },
 };
 

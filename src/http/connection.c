@@ -513,11 +513,22 @@ void bh_connection_close(struct bh_connection *const connection, const bool rese
     enter(connection, BH_CONNECTION_CLOSED);
     bh_transport_close(&connection->transport, reset);
     struct bh_request *const request = connection->request;
-    if (request && request->fiber)
+    if (request && request->fiber) {
         bh_fiber_cancel(request->fiber);
+        if (connection->is_writer_waiting)
+            bh_fiber_wake(request->fiber);
+    }
     if (request && !request->is_answering)
         drop_request(connection);
     free_if_over(connection);
+}
+
+void bh_connection_end_soon(struct bh_connection *const connection)
+{
+    if (connection->request && connection->request->fiber)
+        bh_fiber_expire(connection->request->fiber);
+    else
+        bh_connection_close(connection, true);
 }
 
 void bh_connection_transport_closed(struct bh_connection *const connection)

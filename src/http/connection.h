@@ -97,6 +97,10 @@ void bh_connection_update_reading(struct bh_connection *connection);
 /* Ends it at once and cancels its handler. `reset`: the peer is to see that it was broken. */
 void bh_connection_close(struct bh_connection *connection, bool reset);
 
+/* The drain's time is over: its handler runs out of time, and may say so; without one it ends at
+ * once. */
+void bh_connection_end_soon(struct bh_connection *connection);
+
 /* Its next request is read and handled again. In state DEFERRED. */
 void bh_connection_resume(struct bh_connection *connection);
 

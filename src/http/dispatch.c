@@ -126,6 +126,8 @@ static void run_handler(void *const argument)
                                                      : request->http->options->request_timeout_us;
     request->fiber = bh_fiber_current();
     bh_fiber_set_deadline(bh_loop_now_us(request->http->loop) + allowance_us);
+    if (request->http->is_overdue)
+        bh_fiber_expire(request->fiber);
     bh_fiber_set_log_context(&request->log_context);
     const struct bh_http_options *const options = request->http->options;
     const int result = options->guard ? options->guard(request, options->guard_argument)

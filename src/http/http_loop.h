@@ -70,6 +70,7 @@ struct bh_http_loop {
     struct bh_defer_line defer_lines[BH_DEFER_LINES];
     int listener_fd;
     bool is_draining;
+    bool is_overdue;       /* the drain's time is over: what begins now gets none */
     unsigned handles_open; /* until the drain has closed them */
     void (*drained)(void *argument);
     void *drained_argument;

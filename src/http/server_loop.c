@@ -22,6 +22,7 @@
 /* Of a loop: listener, timer, defer, flush, the deadlines' timer; one more for TLS. */
 #define HANDLES 5
 #define ACCEPT_PAUSE_MS 100
+#define LAST_WORDS_MS 1000   /* for what handlers say when the drain's time is over */
 #define TURNED_AWAY_MAX 1024 /* how many connections past the limit get an answer at once */
 
 static void listener_readable(uv_poll_t *handle, int status, int events);
@@ -236,14 +237,25 @@ static void stop_listening(struct bh_http_loop *const http)
     pthread_mutex_unlock(&server->shared.mutex);
 }
 
+static void last_words_over(uv_timer_t *const timer)
+{
+    struct bh_http_loop *const http = timer->data;
+    bh_log_warning("http", "closing %u connections whose clients do not take the end",
+                   http->connection_count);
+    BH_LIST_FOREACH(node, &http->connections)
+        bh_connection_close(BH_LIST_ENTRY(node, struct bh_connection, node), true);
+}
+
 static void drain_deadline_passed(uv_timer_t *const timer)
 {
     struct bh_http_loop *const http = timer->data;
     if (http->connection_count > 0)
-        bh_log_warning("http", "closing %u connections that did not end in time",
+        bh_log_warning("http", "ending %u connections that did not end in time",
                        http->connection_count);
+    http->is_overdue = true;
+    uv_timer_start(timer, last_words_over, LAST_WORDS_MS, 0);
     BH_LIST_FOREACH(node, &http->connections)
-        bh_connection_close(BH_LIST_ENTRY(node, struct bh_connection, node), true);
+        bh_connection_end_soon(BH_LIST_ENTRY(node, struct bh_connection, node));
 }
 
 void bh_http_server_drain(struct bh_http_server *const server, struct bh_loop *const loop,

@@ -109,10 +109,8 @@ static int park_until_taken(struct bh_connection *const connection, const size_t
 {
     while (bh_transport_waiting(&connection->transport) > most) {
         connection->is_writer_waiting = true;
-        const int result = bh_fiber_park();
+        bh_fiber_park_uncancelable(); /* until there is room, or the connection closes */
         connection->is_writer_waiting = false;
-        if (result < 0)
-            return result;
         if (connection->state == BH_CONNECTION_CLOSED)
             return BH_ECANCELED;
     }
@@ -126,7 +124,6 @@ static int wait_for_client(struct bh_request *const request, const size_t most)
     if (bh_transport_waiting(&request->connection->transport) <= most)
         return 0;
     const uint64_t deadline_us = bh_fiber_deadline(), begun_us = bh_time_now_us();
-    bh_fiber_set_deadline(BH_NEVER_US);
     const int result = park_until_taken(request->connection, most);
     if (deadline_us != BH_NEVER_US)
         bh_fiber_set_deadline(deadline_us + (bh_time_now_us() - begun_us));
@@ -203,12 +200,18 @@ int bh_stream_wait_sent(struct bh_request *const request)
     bh_magic_check(request, BH_REQUEST_MAGIC);
     if (request->connection->state == BH_CONNECTION_CLOSED)
         return BH_ECANCELED;
-    return wait_for_client(request, 0);
+    const int result = request->answer.stream.size > 0 ? flush(request, false) : 0;
+    return result == 0 ? wait_for_client(request, 0) : result;
 }
 
 void bh_stream_abort(struct bh_request *const request)
 {
     bh_magic_check(request, BH_REQUEST_MAGIC);
-    /* A reset, because without chunks (HTTP/1.0) a plain end would look like the whole. */
-    bh_connection_close(request->connection, true);
+    struct bh_connection *const connection = request->connection;
+    /* Without the last chunk a plain end does not look like the whole, and the client gets to read
+     * what was sent. */
+    const bool is_telling = request->answer.state == BH_ANSWER_STREAMING &&
+                            request->head.minor_version > 0 && sends_body(request) &&
+                            bh_transport_waiting(&connection->transport) == 0;
+    bh_connection_close(connection, !is_telling);
 }

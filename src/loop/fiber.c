@@ -30,6 +30,7 @@ struct bh_fiber {
     bool interruptible; /* the current park ends by time-out or cancellation */
     int park_result;
     uint64_t deadline_us;
+    uint64_t expired_us; /* no deadline counts beyond this; BH_NEVER_US: as set */
     struct bh_loop *loop;
     struct bh_stack *stack;
     struct bh_list node; /* loop->ready or loop->idle_fibers */
@@ -131,6 +132,7 @@ int bh_fiber_spawn(struct bh_loop *const loop, bh_fiber_function *const function
     fiber->wake_pending = false;
     fiber->canceled = false;
     fiber->deadline_us = BH_NEVER_US;
+    fiber->expired_us = BH_NEVER_US;
     fiber->function = function;
     fiber->argument = argument;
     fiber->log_context = NULL;
@@ -185,9 +187,14 @@ void bh_fiber_set_deadline(const uint64_t deadline_us)
     current_fiber()->deadline_us = deadline_us;
 }
 
+static uint64_t deadline_of(const struct bh_fiber *const fiber)
+{
+    return fiber->deadline_us < fiber->expired_us ? fiber->deadline_us : fiber->expired_us;
+}
+
 uint64_t bh_fiber_deadline(void)
 {
-    return current_fiber()->deadline_us;
+    return deadline_of(current_fiber());
 }
 
 void bh_fiber_set_log_context(const struct bh_log_context *const context)
@@ -264,13 +271,14 @@ static int park(struct bh_fiber *const fiber, const uint64_t until_us, const boo
 int bh_fiber_park(void)
 {
     struct bh_fiber *const fiber = current_fiber();
-    return park(fiber, fiber->deadline_us, true);
+    return park(fiber, deadline_of(fiber), true);
 }
 
 int bh_fiber_park_until(const uint64_t until_us)
 {
     struct bh_fiber *const fiber = current_fiber();
-    return park(fiber, until_us < fiber->deadline_us ? until_us : fiber->deadline_us, true);
+    const uint64_t deadline_us = deadline_of(fiber);
+    return park(fiber, until_us < deadline_us ? until_us : deadline_us, true);
 }
 
 void bh_fiber_park_uncancelable(void)
@@ -306,6 +314,16 @@ bool bh_fiber_is_canceled(const struct bh_fiber *const fiber)
     return fiber->canceled;
 }
 
+void bh_fiber_expire(struct bh_fiber *const fiber)
+{
+    bh_magic_check(fiber, FIBER_MAGIC);
+    if (fiber->expired_us != BH_NEVER_US)
+        return;
+    fiber->expired_us = bh_time_now_us();
+    if (fiber->state == FIBER_PARKED && fiber->interruptible)
+        make_ready(fiber, BH_ETIMEDOUT);
+}
+
 int bh_fiber_sleep(const uint64_t duration_us)
 {
     struct bh_fiber *const fiber = current_fiber();
@@ -316,7 +334,7 @@ int bh_fiber_sleep(const uint64_t duration_us)
         const int result = bh_fiber_park_until(until_us);
         if (result == 0)
             continue; /* a wake left over from an earlier wait */
-        if (result == BH_ETIMEDOUT && until_us <= fiber->deadline_us)
+        if (result == BH_ETIMEDOUT && until_us <= deadline_of(fiber))
             return 0;
         return result;
     }

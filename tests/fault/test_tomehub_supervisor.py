@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from support.http import JsonClient, RawConnection
 from support.ingest import text_of, wait_until
 from support.keepalive import KeepAliveLoad
 from support.process import CommandResult, processes_of_session
+from support.provider import Exchange, Provider
 from support.server import Server
 
 CONNECTIONS = 200
@@ -111,6 +114,68 @@ def test_a_stream_outlives_a_restart(
     lines = answer.body.splitlines()
     assert lines[1:] == whole.splitlines()[1:], "all but the time of the export"
     replaced(supervised, old)
+
+
+LADDER = "The lamplighter keeps his ladder behind the customs house."
+KINDS = ["application/x-ndjson", "text/event-stream"]
+
+
+def test_streams_are_told_that_time_is_up(
+    start_tomehub: Callable[..., Server], command: Callable[..., CommandResult]
+) -> None:
+    """At the end of a worker's time an answer that is not done ends by a line that says so."""
+    provider = Provider()
+
+    def falls_silent(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.say("He keeps the ladder behind the customs house [1]. It ")
+        exchange.stall()
+
+    provider.play(falls_silent)
+    server = start_tomehub(SUPERVISOR="on", ANSWER_URL=provider.url, SHUTDOWN_TIMEOUT="500ms")
+    old = worker(server)
+    with JsonClient(server.port) as client:
+        client.ingest_text("The Harbour", LADDER)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(RawConnection(server.port)) for _ in KINDS]
+        for reader, kind in zip(readers, KINDS):
+            reader.send(
+                "GET /api/search/stream?q=lamplighter+ladder HTTP/1.1\r\n"
+                f"Host: t\r\nAccept: {kind}\r\n\r\n".encode()
+            )
+            while b'"answer"' not in reader.pending:
+                reader.pending += reader.read_some()
+        assert command("restart", PORT=server.port).status == 0
+        lines, events = (reader.read_answer().text for reader in readers)
+    told = [json.loads(line) for line in lines.splitlines()]
+    assert told[-1] == {
+        "status": "error",
+        "detail": "the answer was not ready in time: ask again",
+    }
+    data = [json.loads(part.split("data: ")[1]) for part in events.split("\n\n") if "data" in part]
+    assert data == told and events.endswith("\n\n")
+    replaced(server, old)
+    provider.close()
+
+
+def test_an_export_is_told_that_time_is_up(
+    start_tomehub: Callable[..., Server], command: Callable[..., CommandResult]
+) -> None:
+    """Its last line says so, and its body has no end: it is not taken for whole."""
+    server = start_tomehub(SUPERVISOR="on", SHUTDOWN_TIMEOUT="500ms")
+    old = worker(server)
+    with JsonClient(server.port) as client:
+        client.ingest_text("Long", text_of("longword", 60000))
+    with RawConnection(server.port) as slow:
+        slow.send(b"GET /api/export HTTP/1.1\r\nHost: test\r\n\r\n")
+        slow.pending = slow.read_some()
+        assert command("restart", PORT=server.port).status == 0
+        server.wait_log("did not end in time")
+        rest = slow.read_to_end()
+    assert b'"type":"end"' not in rest and not rest.endswith(b"0\r\n\r\n")
+    last = json.loads(rest.rstrip().splitlines()[-1])
+    assert last["type"] == "error" and last["detail"]
+    replaced(server, old)
 
 
 def test_a_restart_storm_is_damped(start_tomehub: Callable[..., Server]) -> None:

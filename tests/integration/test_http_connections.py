@@ -491,12 +491,18 @@ def test_drain_finishes_what_is_in_flight(http_server: Server) -> None:
 
 def test_drain_ends_what_does_not_end(start_http: Callable[..., Server]) -> None:
     server = start_http(SHUTDOWN_TIMEOUT=500)
-    connection = RawHttp(server.port).connect()
-    connection.send(get("/wait?ms=60000"))
+    raw = RawHttp(server.port)
+    waiting, stalled = raw.connect(), raw.connect()
+    waiting.send(get("/wait?ms=60000"))
+    stalled.send(get("/stream?bytes=50000000&piece=50000"))
+    assert stalled.read_some().startswith(b"HTTP/1.1 200")
     wait_until(lambda: counts(server)["waiting"] == 1)
     start = time.monotonic()
     server.terminate()
-    assert server.wait_exit() == 0
+    answer = waiting.read_answer()
+    assert answer.status == 503 and "not ready in time" in answer.text
+    assert answer.headers["retry-after"] and answer.headers["connection"] == "close"
+    assert server.wait_exit() == 0, "who does not read cannot hold it up"
     assert 0.4 < time.monotonic() - start < 30
 
 

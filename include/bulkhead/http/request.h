@@ -121,7 +121,9 @@ int bh_stream_end(struct bh_request *request) BH_MUST_CHECK;
  * so that nobody on the way takes the stream for dead. Never within what one write gives. After
  * begin. */
 void bh_stream_set_heartbeat(struct bh_request *request, struct bh_str text);
-/* After any answer: parks until the system has taken all of it. 0, or BH_ECANCELED as above. */
+/* After any write or answer: parks until the system has taken all of it. 0, or BH_ECANCELED as
+ * above. */
 int bh_stream_wait_sent(struct bh_request *request) BH_MUST_CHECK;
-/* Breaks the answer off so that the client sees it is incomplete. */
+/* Breaks the answer off so that the client sees it is incomplete; what it shall read of it before
+ * that was waited for. */
 void bh_stream_abort(struct bh_request *request);

@@ -70,8 +70,9 @@ int bh_http_server_attach(struct bh_http_server *server, struct bh_loop *loop) B
 
 /* Graceful end on the current loop: what already waits in the accept queue is still served,
  * in-flight requests finish and carry `Connection: close`, idle connections close now. At
- * `deadline_us` the rest is closed hard. `done` is called on the loop when no connection is
- * left. */
+ * `deadline_us` the deadlines of those left have passed: their handlers have a second to say so
+ * (503, or a stream's last line), then the rest is closed hard. `done` is called on the loop when
+ * no connection is left. */
 void bh_http_server_drain(struct bh_http_server *server, struct bh_loop *loop, uint64_t deadline_us,
                           void (*done)(void *argument), void *argument);
 

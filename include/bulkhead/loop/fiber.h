@@ -33,6 +33,7 @@ unsigned bh_fiber_count(const struct bh_loop *loop);
 
 /* Sets the running fiber's deadline (monotonic µs; BH_NEVER_US: none). */
 void bh_fiber_set_deadline(uint64_t deadline_us);
+/* The one that holds: the one set, or an earlier end by bh_fiber_expire. */
 uint64_t bh_fiber_deadline(void);
 
 /* The log context of the running fiber; borrowed until replaced or the fiber ends. */
@@ -68,6 +69,11 @@ void bh_fiber_wake(struct bh_fiber *fiber);
  * BH_ECANCELED. Loop thread of that fiber. */
 void bh_fiber_cancel(struct bh_fiber *fiber);
 bool bh_fiber_is_canceled(const struct bh_fiber *fiber);
+
+/* This fiber's time is over, whatever deadline it has set or will set: its current wait and every
+ * later cancellable one return BH_ETIMEDOUT. Its result is still wanted: unlike a cancelled one it
+ * can say that it failed. Loop thread of that fiber. */
+void bh_fiber_expire(struct bh_fiber *fiber);
 
 /* Waits `duration_us`. 0, BH_ECANCELED or BH_ETIMEDOUT. */
 int bh_fiber_sleep(uint64_t duration_us) BH_MUST_CHECK;

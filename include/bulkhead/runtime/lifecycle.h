@@ -4,7 +4,8 @@
  *
  * Leaving: not ready at once; after `shutdown_delay_us` (so that a load balancer has looked) no new
  * connections, idle ones close, in-flight requests finish and carry `Connection: close`; what is
- * left at `shutdown_timeout_us` is closed hard. A second signal closes hard at once.
+ * left at `shutdown_timeout_us` has a second to say so to its client, then it is closed hard. A
+ * second signal makes that time come at once.
  *
  * Under a supervisor (supervisor.h) the listener is inherited and the supervisor says when to
  * leave; SIGTERM does as well, SIGINT and SIGHUP are the supervisor's. While every loop turns it is

@@ -9,6 +9,7 @@
 #include "bulkhead/base/buf.h"
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
+#include "bulkhead/loop/fiber.h"
 #include "library/searcher.h"
 
 #define TEXT_MAX ((size_t)256 * 1024)
@@ -203,6 +204,9 @@ static int reply_generated(struct replying *const replying, struct bh_error *con
         replying->reply.verdict = result == 0 ? TOME_VERDICT_PASS : TOME_VERDICT_DECLINE;
         return result == 0 ? 0 : tell(replying, TOME_REPLY_DECLINED, reterr);
     }
+    /* Out of time itself, the request has none for the library's own sentences either. */
+    if (result != BH_ECANCELED && bh_time_now_us() >= bh_fiber_deadline())
+        return bh_error_set(reterr, BH_ETIMEDOUT, "the answer was not ready in time: ask again");
     if (generating.is_provider_fault && result != BH_ECANCELED)
         return degrade(replying, &cause, reterr);
     return bh_error_set(reterr, result, "%s", cause.message);

@@ -150,6 +150,34 @@ static void test_deadline(void **const state)
     in_fiber_run(deadline_ends_waits, NULL);
 }
 
+static void expires_once(void *const argument)
+{
+    (void)argument;
+    struct child child = { 0 };
+    assert_int_equal(bh_fiber_spawn(bh_loop_current(), parks_once, &child), 0);
+    bh_fiber_expire(child.fiber);
+    wait_for_end(&child);
+    assert_int_equal(child.result, BH_ETIMEDOUT);
+
+    bh_fiber_expire(bh_fiber_current());
+    const uint64_t expired_us = bh_fiber_deadline();
+    assert_true(expired_us <= bh_time_now_us());
+    bh_fiber_set_deadline(BH_NEVER_US); /* too late */
+    assert_int_equal(bh_fiber_deadline(), expired_us);
+    assert_int_equal(bh_fiber_park(), BH_ETIMEDOUT);
+    assert_int_equal(bh_fiber_park_until(BH_NEVER_US), BH_ETIMEDOUT);
+    assert_int_equal(bh_fiber_sleep(1000), BH_ETIMEDOUT);
+    assert_false(bh_fiber_is_canceled(bh_fiber_current()));
+    bh_fiber_wake(bh_fiber_current());
+    bh_fiber_park_uncancelable();
+}
+
+static void test_expire(void **const state)
+{
+    (void)state;
+    in_fiber_run(expires_once, NULL);
+}
+
 static void nothing(void *const argument)
 {
     (void)argument;
@@ -297,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(test_cancel, reset_trace),
         cmocka_unit_test_setup(test_uncancelable, reset_trace),
         cmocka_unit_test_setup(test_deadline, reset_trace),
+        cmocka_unit_test_setup(test_expire, reset_trace),
         cmocka_unit_test_setup(test_limit, reset_trace),
         cmocka_unit_test_setup(test_nested, reset_trace),
         cmocka_unit_test_setup(test_log_context, reset_trace),
