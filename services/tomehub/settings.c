@@ -446,7 +446,8 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 1000,
       .maximum = SECONDS(3600),
       .unit = "s",
-      .help = "A call that takes as long is slow.",
+      .help = "A call that takes as long is slow; of the answer provider one that takes "
+              "ANSWER_TIMEOUT.",
       FIELD(breaker_slow_call_us) },
     { .name = "BREAKER_OPEN",
       .type = BH_SETTING_DURATION,
@@ -461,7 +462,8 @@ const struct bh_setting tome_settings_table[] = {
       .default_value = "10",
       .minimum = 1,
       .maximum = 64,
-      .help = "Calls let through then; it closes when enough of them went well.",
+      .help = "Calls let through then (of the answer provider 3 at most); it closes when enough of "
+              "them went well.",
       FIELD(breaker_probes) },
 
     { .name = "RATE_LIMIT_ENABLED",

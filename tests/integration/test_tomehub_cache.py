@@ -9,17 +9,19 @@ import itertools
 import os
 import random
 import re
+import select
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.http import Answer, JsonClient
-from support.http_layer import wait_until
+from support.http import Answer, JsonClient, RawConnection
+from support.http_layer import metric, wait_until
 from support.ingest import finished, text_of
 from support.postgres import Postgres, own_replica, own_server
 from support.process import CommandResult
@@ -133,6 +135,56 @@ def test_the_statistics_tell_what_was_spared(client: JsonClient, books: list[int
     spared = {query["name"]: query["cache_hits"] for query in answer}
     assert spared["chunk_by_id"] == 3
     assert spared.get("search", spared.get("search_postings")) == 3
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("is_default", [False, True])
+def test_each_class_has_its_time(start_tomehub: Callable[..., Server], is_default: bool) -> None:
+    """What is kept for a short time is made anew, while the others are kept."""
+    times = ["1d", "400ms"] if is_default else ["400ms", "1d"]
+    classes = {f"CACHE_TTL_{name}": times[0] for name in ("SEARCH", "CONTENT", "CONCEPTS")}
+    server = start_tomehub(CACHE_TTL_DEFAULT=times[1], **classes)
+    with JsonClient(server.port) as client:
+        book = client.ingest_text("Book", "The heather of the moor.")
+        named = ["/api/search?q=heather", f"/api/books/{book}", "/api/concepts?q=hea"]
+        lists = ["/api/books", "/api/books?sort=newest"]
+        brief, lasting = (lists, named) if is_default else (named, lists)
+        for path in lasting:
+            client.get(path)
+        for path in brief:
+            wait_until(lambda: is_hit(client.get(path)))
+            wait_until(lambda: not is_hit(client.get(path)))
+        assert all(is_hit(client.get(path)) for path in lasting)
+
+
+@pytest.mark.sqlite
+def test_what_is_past_its_time_bridges_the_next(
+    start_tomehub: Callable[..., Server], postgres: Postgres
+) -> None:
+    """One who asks makes the answer anew, the others get the one of before meanwhile."""
+    path = "/api/concepts?q=heather"
+    stale = 'cache_requests_total{cache="answers",result="stale"}'
+    server = start_tomehub(DATABASE_URL=postgres.url(), CACHE_TTL_CONCEPTS="5s")
+    with JsonClient(server.port) as client, ExitStack() as stack:
+
+        def ask() -> RawConnection:
+            connection = stack.enter_context(RawConnection(server.port))
+            connection.send(f"GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode())
+            return connection
+
+        client.ingest_text("Book", "The heather of the moor.")
+        assert not is_hit(client.get(path))
+        making: list[RawConnection] = []
+        with postgres.locked("concepts"):
+            while metric(server, stale) == 0:
+                connection = ask()
+                if select.select([connection.socket], [], [], 0.05)[0]:
+                    assert is_hit(connection.read_answer())
+                else:
+                    making.append(connection)
+                assert len(making) < 50, "who comes meanwhile has to wait"
+        assert [is_hit(one.read_answer()) for one in making].count(False) == 1, "it is made by one"
+        assert is_hit(client.get(path)), "and kept for all"
 
 
 def test_it_can_be_switched_off(start_tomehub: Callable[..., Server]) -> None:

@@ -18,12 +18,14 @@ CROWD = 400
 BARE = {"ACCESS_LOG": "off", "CACHE_ENABLED": "off", "RATE_LIMIT_ENABLED": "off"}
 
 
-def ask(port: int, path: str, count: int) -> list[socket.socket]:
-    """Connections that have all sent the request; none has been read from."""
-    request = f"GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode()
+def ask(port: int, path: str, count: int, change: str = "") -> list[socket.socket]:
+    """Connections that have all sent the request, a PATCH if there is a `change`; none has been
+    read from."""
+    request = f"{'PATCH' if change else 'GET'} {path} HTTP/1.1\r\nHost: t\r\n"
+    request += f"Connection: close\r\nContent-Length: {len(change)}\r\n\r\n{change}"
     crowd = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(count)]
     for one in crowd:
-        one.sendall(request)
+        one.sendall(request.encode())
     return crowd
 
 
@@ -76,16 +78,17 @@ def test_what_can_be_done_without_goes_first(
     start_tomehub: Callable[..., Server], postgres: Postgres
 ) -> None:
     """While the database holds every request up: searches at each key press and related terms give
-    their places in the line up for those who ask for something."""
+    their places in the line up for those who ask for something, and those for changes."""
     queue = 8
     server = start_tomehub(DATABASE_URL=postgres.url(), ADMISSION_QUEUE=queue, **BARE)
-    cases = [
-        ("search", "/api/search?q=some", "/api/search?q=some&instant=1"),
-        ("default", "/api/books", "/api/concepts?q=some"),
-    ]
     with JsonClient(server.port) as client:
-        client.ingest_text("Words", "Some words.")
-        for of_class, asked, optional in cases:
+        book = client.ingest_text("Words", "Some words.")
+        cases = [
+            ("search", "/api/search?q=some", "/api/search?q=some&instant=1", ""),
+            ("default", "/api/books", "/api/concepts?q=some", ""),
+            ("default", f"/api/books/{book}", "/api/books", '{"title": "Words"}'),
+        ]
+        for of_class, asked, optional, change in cases:
             limit = int(metric(server, f'admission_limit{{class="{of_class}"}}'))
             waiting = f'admission_waiting{{class="{of_class}"}}'
             with postgres.locked("books"):
@@ -94,7 +97,7 @@ def test_what_can_be_done_without_goes_first(
                 wait_until(lambda: metric(server, in_hand) == limit)
                 spared = ask(server.port, optional, queue)
                 wait_until(lambda: metric(server, waiting) == queue)
-                crowd += ask(server.port, asked, queue)
+                crowd += ask(server.port, asked, queue, change)
                 wait_until(lambda: len(select.select(spared, [], [], 1)[0]) == queue)
                 refused = [answer(one) for one in spared]
             assert all(one.startswith(b"HTTP/1.1 503") for one in refused)

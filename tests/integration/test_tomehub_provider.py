@@ -12,6 +12,7 @@ import pytest
 
 from support.database import Database
 from support.http import JsonClient, RawHttp
+from support.http_layer import metric
 from support.ingest import wait_until
 from support.process import CommandResult
 from support.provider import Exchange, Provider, Script, make_certificate, refuses, says
@@ -337,6 +338,43 @@ def test_the_breaker_opens(serving: Any, provider: Provider) -> None:
     assert (
         'tomehub_answers_total{source="degraded",verdict="pass"} 9' in client.get("/metrics").text
     )
+
+
+def test_the_breaker_closes_again(serving: Any, provider: Provider) -> None:
+    """After BREAKER_OPEN three answers are tried: bad ones keep it open, good ones close it."""
+    server, client = serving(BREAKER_OPEN="1s")
+    breaker = 'dependency="answer_provider",class="answer"'
+
+    def state() -> float:
+        return metric(server, f"breaker_state{{{breaker}}}")
+
+    def times_opened() -> float:
+        return metric(server, f'breaker_transitions_total{{{breaker},to="open"}}')
+
+    provider.play(refuses(400))
+    for _ in range(5):
+        ask(client)
+    assert (state(), times_opened(), len(provider.exchanges)) == (2, 1, 5)
+    wait_until(lambda: ask(client)[-1]["degraded"] and times_opened() == 2)
+    assert 5 < len(provider.exchanges) < 5 + 3
+    provider.play(says(SAID))
+    wait_until(lambda: ask(client)[-1]["source"] == "generated")
+    assert state() == 1
+    assert [ask(client)[-1]["source"] for _ in range(2)] == ["generated"] * 2
+    assert state() == 0
+
+
+def test_without_a_breaker_retries_are_few(serving: Any, provider: Provider) -> None:
+    """Everybody is asked for, but only a fifth of them, and one a second, a second time."""
+    server, client = serving(BREAKERS_ENABLED="off")
+    provider.play(refuses(503))
+    asked = 20
+    begun = time.monotonic()
+    for _ in range(asked):
+        assert ask(client)[-1]["degraded"] is True
+    seconds = time.monotonic() - begun
+    assert asked < len(provider.exchanges) <= asked + asked / 5 + seconds + 1
+    assert 'dependency="answer_provider"' not in client.get("/metrics").text
 
 
 def test_proxies_of_the_environment_are_ignored(serving: Any, provider: Provider) -> None:

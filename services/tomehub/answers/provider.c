@@ -14,10 +14,14 @@
 #include "bulkhead/client/client.h"
 #include "bulkhead/overload/breaker.h"
 #include "bulkhead/overload/retry_budget.h"
+#include "overload.h"
 
 #define BODY_BYTES_MAX ((size_t)512 * 1024)
 #define EVENT_DEPTH_MAX 16
 #define TEXT_BYTES_MAX ((size_t)64 * 1024) /* of an answer in all */
+/* Answers are few and dear: fewer than of other dependencies tell how the provider is. */
+#define JUDGED_CALLS_MIN 5
+#define PROBES_MAX 3
 #define RETRY_WAIT_US (200 * BH_MS_US)
 #define RETRY_AFTER_MAX 2 /* seconds; who asks for more gets no retry */
 
@@ -25,7 +29,7 @@ struct tome_provider {
     const struct tome_settings *settings;
     struct bh_client_options client_options;
     struct bh_client *client;
-    struct bh_breaker *breaker;
+    struct bh_breaker *breaker; /* NULL: BREAKERS_ENABLED is off */
     struct bh_retry_budget retries;
     char *url;
     char *authorization; /* "Authorization: Bearer …"; NULL: none */
@@ -40,7 +44,7 @@ struct tome_chat {
     struct bh_str input; /* not yet parsed */
     json_t *event;       /* whose text was handed out */
     size_t text_bytes;
-    bool has_left;   /* the breaker */
+    bool has_left;   /* the breaker, or never entered one */
     bool has_finish; /* the reason was told; what follows is of no interest */
     bool has_ended, was_cut;
     struct bh_str first; /* read at the opening, not yet handed out */
@@ -75,10 +79,27 @@ static int check(const struct tome_settings *const settings, struct bh_error *co
     return 0;
 }
 
+static int make_breaker(struct tome_provider *const provider, struct bh_error *const reterr)
+{
+    const struct tome_settings *const settings = provider->settings;
+    struct bh_breaker_options options;
+    if (!settings->breakers_enabled)
+        return 0;
+    tome_overload_breaker_options(settings, &options);
+    options.dependency = "answer_provider";
+    options.operation = "answer";
+    if (options.calls_minimum > JUDGED_CALLS_MIN)
+        options.calls_minimum = JUDGED_CALLS_MIN;
+    if (options.probes > PROBES_MAX)
+        options.probes = PROBES_MAX;
+    options.slow_us = settings->answer_timeout_us; /* long is what answers take */
+    options.probe_timeout_us = 2 * settings->answer_timeout_us;
+    return bh_breaker_create(&options, &provider->breaker, reterr);
+}
+
 static int fill(struct tome_provider *const provider, struct bh_error *const reterr)
 {
     const struct tome_settings *const settings = provider->settings;
-    struct bh_breaker_options breaker;
     bh_client_options_default(&provider->client_options);
     provider->client_options.connect_timeout_us = settings->answer_connect_timeout_us;
     /* A stream has been let in by its gate: it shall not wait here. */
@@ -88,14 +109,6 @@ static int fill(struct tome_provider *const provider, struct bh_error *const ret
         provider->client_options.transfers_maximum = (unsigned)settings->max_concurrent_streams;
     provider->client_options.proxy = settings->answer_proxy;
     provider->client_options.ca_file = settings->answer_ca_file;
-    bh_breaker_options_default(&breaker);
-    breaker.dependency = "answer_provider";
-    breaker.operation = "answer";
-    breaker.slow_us = settings->answer_timeout_us;
-    breaker.calls_minimum = 5; /* answers are few and dear */
-    breaker.open_us = 30 * BH_SECOND_US;
-    breaker.probes = 3;
-    breaker.probe_timeout_us = 2 * settings->answer_timeout_us;
     bh_retry_budget_init(&provider->retries, 20, 1, 10, bh_time_now_us());
     provider->url = endpoint_of(settings->answer_url);
     if (settings->answer_api_key[0] != '\0' &&
@@ -106,7 +119,7 @@ static int fill(struct tome_provider *const provider, struct bh_error *const ret
         (settings->answer_api_key[0] != '\0' && provider->authorization == NULL) ||
         bh_client_create(&provider->client_options, &provider->client) != 0)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for the answer provider");
-    return bh_breaker_create(&breaker, &provider->breaker, reterr);
+    return make_breaker(provider, reterr);
 }
 
 int tome_provider_create(const struct tome_settings *const settings,
@@ -336,8 +349,10 @@ static int try_once(struct tome_provider *const provider, const struct tome_prom
     if (result != 0)
         return result;
     chat->begun_us = bh_time_now_us();
-    result = bh_breaker_enter(provider->breaker, chat->begun_us, &chat->permit, reterr);
-    chat->has_left = result != 0;
+    if (provider->breaker != NULL) {
+        result = bh_breaker_enter(provider->breaker, chat->begun_us, &chat->permit, reterr);
+        chat->has_left = result != 0;
+    }
     if (result == 0)
         result = ask(chat, ret_retry, reterr);
     if (result != 0) {
