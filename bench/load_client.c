@@ -41,14 +41,15 @@ void load_host_init(struct load_host *const host, const uint16_t port)
 void load_client_init(struct load_client *const client)
 {
     client->fd = -1;
-    client->is_asked = false;
+    client->asked = 0;
+    client->is_between = true;
 }
 
-static void drop(struct load_client *const client)
+void load_client_leave(struct load_client *const client)
 {
     if (client->fd >= 0)
         close(client->fd);
-    client->fd = -1;
+    load_client_init(client);
 }
 
 static bool open_connection(struct load_client *const client, const struct load_host *const host)
@@ -67,16 +68,15 @@ static bool open_connection(struct load_client *const client, const struct load_
 }
 
 bool load_client_send(struct load_client *const client, const struct load_host *const host,
-                      const char *const request, const size_t size)
+                      const char *const requests, const size_t size, const unsigned count)
 {
-    client->status = 0;
-    client->have = 0;
-    client->body_left = IN_HEAD;
-    client->is_asked = (client->fd >= 0 || open_connection(client, host)) &&
-                       send(client->fd, request, size, MSG_NOSIGNAL) == (ssize_t)size;
-    if (!client->is_asked)
-        drop(client);
-    return client->is_asked;
+    if ((client->fd < 0 && !open_connection(client, host)) ||
+        send(client->fd, requests, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size) {
+        load_client_leave(client);
+        return false;
+    }
+    client->asked += count;
+    return true;
 }
 
 /* ---- Answers ---- */
@@ -86,31 +86,28 @@ bool load_client_says(const struct load_client *const client, const char *const 
     return strcasestr(client->head, text) != NULL;
 }
 
-static void read_body(struct load_client *const client, const struct load_host *const host,
-                      const char *const data, const size_t size)
+/* How much of the data was the answer's body. */
+static size_t read_body(struct load_client *const client, const struct load_host *const host,
+                        const char *const data, const size_t size)
 {
-    if (host->take_body && size > 0)
-        host->take_body(client, data, size);
+    const size_t left = client->is_chunked ? size : (size_t)client->body_left;
+    const size_t used = left < size ? left : size;
+    if (host->take_body && used > 0)
+        host->take_body(client, data, used);
     if (!client->is_chunked) {
-        client->body_left -= (int64_t)size;
-        return;
+        client->body_left -= (int64_t)used;
+        return used;
     }
-    const size_t kept = size < LOAD_TAIL ? LOAD_TAIL - size : 0;
+    const size_t kept = used < LOAD_TAIL ? LOAD_TAIL - used : 0;
     memmove(client->tail, client->tail + LOAD_TAIL - kept, kept);
-    memcpy(client->tail + kept, data + size - (LOAD_TAIL - kept), LOAD_TAIL - kept);
+    memcpy(client->tail + kept, data + used - (LOAD_TAIL - kept), LOAD_TAIL - kept);
     if (memcmp(client->tail, "0\r\n\r\n", LOAD_TAIL) == 0)
         client->body_left = 0;
+    return used;
 }
 
-static void read_head(struct load_client *const client, const struct load_host *const host)
+static void parse_head(struct load_client *const client)
 {
-    client->head[client->have] = '\0';
-    char *const end = strstr(client->head, "\r\n\r\n");
-    bh_assert(end || client->have < LOAD_HEAD_MAX);
-    if (!end)
-        return;
-    const char *const body = end + 4;
-    end[2] = '\0'; /* what is looked for stands in the head */
     client->status = (int)load_number((struct bh_str){ client->head + STATUS_AT, 3 });
     client->closes = load_client_says(client, "\r\nConnection: close");
     client->is_chunked = load_client_says(client, "\r\nTransfer-Encoding: chunked\r\n");
@@ -121,40 +118,74 @@ static void read_head(struct load_client *const client, const struct load_host *
     client->body_left = client->is_chunked
                             ? CHUNKED
                             : load_number((struct bh_str){ digits, strcspn(digits, "\r") });
-    read_body(client, host, body, client->have - (size_t)(body - client->head));
+}
+
+/* How much of the data was the answer's head. */
+static size_t read_head(struct load_client *const client, const char *const data, const size_t size)
+{
+    const size_t before = client->have, room = LOAD_HEAD_MAX - before;
+    const size_t count = size < room ? size : room;
+    memcpy(client->head + before, data, count);
+    client->have += count;
+    client->head[client->have] = '\0';
+    char *const end = strstr(client->head, "\r\n\r\n");
+    bh_assert(end || client->have < LOAD_HEAD_MAX);
+    if (!end)
+        return count;
+    end[2] = '\0'; /* what is looked for stands in the head */
+    parse_head(client);
+    return (size_t)(end + 4 - client->head) - before;
+}
+
+static void broke_off(struct load_client *const client, const struct load_host *const host)
+{
+    const bool is_idle = client->asked == 0; /* its end is no failure */
+    load_client_leave(client);
+    client->status = 0;
+    if (!is_idle)
+        host->take(client);
+}
+
+static void end_answer(struct load_client *const client, const struct load_host *const host)
+{
+    client->asked--;
+    client->is_between = true;
+    const bool closes = client->closes, is_last = client->asked == 0;
+    if (closes)
+        load_client_leave(client);
+    host->take(client);
+    if (closes && !is_last) {
+        client->status = 0;
+        host->take(client);
+    }
 }
 
 static void read_some(struct load_client *const client, const struct load_host *const host)
 {
-    static char body[(1 << 16) + 1];
-    const bool in_head = client->is_asked && client->status == 0;
-    const ssize_t count = recv(client->fd, in_head ? client->head + client->have : body,
-                               in_head ? LOAD_HEAD_MAX - client->have : sizeof(body) - 1,
-                               MSG_DONTWAIT);
+    static char buffer[(1 << 16) + 1];
+    const ssize_t count = recv(client->fd, buffer, sizeof(buffer) - 1, MSG_DONTWAIT);
     if (count < 0 && errno == EAGAIN)
         return;
-    if (count <= 0 || !client->is_asked) { /* an idle connection's end is no failure */
-        const bool is_broken = client->is_asked;
-        drop(client);
-        client->is_asked = false;
-        client->status = 0;
-        if (is_broken)
-            host->take(client);
+    if (count <= 0 || client->asked == 0) {
+        broke_off(client, host);
         return;
     }
-    if (in_head) {
-        client->have += (size_t)count;
-        read_head(client, host);
-    } else {
-        body[count] = '\0';
-        read_body(client, host, body, (size_t)count);
+    buffer[count] = '\0';
+    const char *data = buffer, *const end = buffer + count;
+    while (data < end && client->asked > 0) {
+        if (client->is_between) {
+            client->is_between = false;
+            client->status = 0;
+            client->have = 0;
+            client->body_left = IN_HEAD;
+        }
+        if (client->status == 0)
+            data += read_head(client, data, (size_t)(end - data));
+        if (client->status != 0)
+            data += read_body(client, host, data, (size_t)(end - data));
+        if (client->body_left == 0)
+            end_answer(client, host);
     }
-    if (client->body_left != 0)
-        return;
-    client->is_asked = false;
-    if (client->closes)
-        drop(client);
-    host->take(client);
 }
 
 bool load_host_read(const struct load_host *const host, const uint64_t until_us)

@@ -178,7 +178,7 @@ static void send_step(struct user *const user)
         body ? "Content-Type: application/json\r\n" : "", length, body ? body : "");
     user->says_error = false;
     user->due_us = 0;
-    if (!load_client_send(&user->client, &load.host, request, (size_t)size))
+    if (!load_client_send(&user->client, &load.host, request, (size_t)size, 1))
         broken(user);
 }
 
