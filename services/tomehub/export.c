@@ -2,9 +2,10 @@
  * The walk through the library: books in order of id, each followed by its chunks, a few rows at a
  * time.
  *
- * No snapshot is held, so a slow reader costs the database nothing. A book deleted or replaced
- * while its chunks are being sent is said so by a line {"type":"removed"}: the reader drops what
- * came of it.
+ * No snapshot is held, so a slow reader costs the database nothing; and of memory no more than the
+ * lines on their way, because rows are given back before these are written. A book deleted or
+ * replaced while its chunks are being sent is said so by a line {"type":"removed"}: the reader
+ * drops what came of it.
  */
 #include "export.h"
 
@@ -12,7 +13,7 @@
 #include "views.h"
 
 #define BOOKS_AT_ONCE 50
-#define CHUNKS_AT_ONCE 100
+#define CHUNKS_AT_ONCE 25 /* more hardly saves time, but memory of each client that is slow */
 #define LINE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define ARENA_BYTES_MAX ((size_t)32 * 1024 * 1024)
 
@@ -87,6 +88,7 @@ static int write_head(struct export *const export, const struct tome_book *const
     tome_view_book(&json, book);
     tome_view_chapters(&json, chapters, count);
     line_end(export, &json);
+    bh_arena_reset(export->chunks_arena);
     return flush(export, reterr);
 }
 
@@ -96,7 +98,6 @@ static int write_chunks(struct export *const export, const struct tome_book *con
     int64_t after = 0, written = 0;
     for (size_t count = CHUNKS_AT_ONCE; count == CHUNKS_AT_ONCE;) {
         const struct tome_chunk_row *rows = NULL;
-        bh_arena_reset(export->chunks_arena);
         int result = tome_chunks_after(export->db, export->owner_id, book->id, after,
                                        CHUNKS_AT_ONCE, export->chunks_arena, &rows, &count, reterr);
         for (size_t i = 0; result == 0 && i < count; i++) {
@@ -105,12 +106,13 @@ static int write_chunks(struct export *const export, const struct tome_book *con
             tome_view_export_chunk(&json, book->id, &rows[i]);
             line_end(export, &json);
         }
+        after = result == 0 && count > 0 ? rows[count - 1].id : after;
+        bh_arena_reset(export->chunks_arena);
         if (result == 0)
             result = flush(export, reterr);
         if (result != 0)
             return result;
         written += (int64_t)count;
-        after = count > 0 ? rows[count - 1].id : after;
     }
     *ret_count = written;
     return 0;
@@ -120,7 +122,6 @@ static int write_book(struct export *const export, const struct tome_book *const
                       struct bh_error *const reterr)
 {
     int64_t written = 0;
-    bh_arena_reset(export->chunks_arena);
     int result = write_head(export, book, reterr);
     if (result == 0)
         result = write_chunks(export, book, &written, reterr);

@@ -13,6 +13,7 @@
 #include "handlers/health.h"
 #include "client_limits.h"
 #include "memory.h"
+#include "memory_fit.h"
 #include "open.h"
 #include "overload.h"
 #include "routes.h"
@@ -132,8 +133,9 @@ int tome_serve_create_ingest(const struct tome_settings *const settings, struct 
     return tome_ingest_create(&options, ret_ingest, reterr);
 }
 
-int tome_serve(const struct tome_settings *const settings, const enum tome_serve_role role,
-               struct bh_error *const reterr)
+/* With settings that fit. */
+static int serve(const struct tome_settings *const settings, const enum tome_serve_role role,
+                 struct bh_error *const reterr)
 {
     struct tome_service service = { .settings = settings };
     struct bh_router *router = NULL;
@@ -199,4 +201,12 @@ int tome_serve(const struct tome_settings *const settings, const enum tome_serve
     bh_redis_breaker_destroy(redis_breaker);
     bh_tls_destroy(service.tls);
     return result;
+}
+
+int tome_serve(const struct tome_settings *const settings, const enum tome_serve_role role,
+               struct bh_error *const reterr)
+{
+    struct tome_settings fitting = *settings;
+    const int result = tome_memory_fit(&fitting, reterr);
+    return result == 0 ? serve(&fitting, role, reterr) : result;
 }

@@ -539,7 +539,9 @@ const struct bh_setting tome_settings_table[] = {
       .default_value = "100",
       .minimum = 1,
       .maximum = 100000,
-      .help = "Streamed answers at the same time; the next one waits, then is answered 503.",
+      .help = "Streamed answers at the same time; the next one waits, then is answered 503. Fewer "
+              "where "
+              "memory is small.",
       FIELD(max_concurrent_streams) },
     { .name = "STREAM_MAX_PER_CLIENT",
       .type = BH_SETTING_INT,
@@ -593,7 +595,8 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 10000,
       .maximum = SECONDS(3600),
       .unit = "s",
-      .help = "How often memory is looked at, besides when the kernel tells of pressure.",
+      .help =
+          "How often memory is looked at, if there is plenty; the less is left, the more often.",
       FIELD(memory_check_interval_us) },
     { .name = "MEMORY_RESTART_DELAY",
       .type = BH_SETTING_DURATION,

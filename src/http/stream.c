@@ -9,7 +9,7 @@
 
 #define GATHERED_MAX 16384
 #define SLICE_MAX 65536
-#define WAITING_MAX (256 * 1024)
+#define WAITING_MAX (64 * 1024) /* the system's buffer has as much again, and more */
 
 static bool sends_body(const struct bh_request *const request)
 {

@@ -116,22 +116,33 @@ static void consider(struct bh_memory_figures *const figures, const uint64_t lim
     figures->limit_source = source;
 }
 
-static void consider_cgroup(struct bh_memory_probe *const probe, const struct hierarchy *const kind,
-                            const char *const path, struct bh_memory_figures *const figures)
+/* A cgroup's usage without its file pages. */
+static int read_used(struct bh_memory_probe *const probe, const struct hierarchy *const kind,
+                     const char *const path, uint64_t *const ret_used)
 {
     uint64_t usage = 0, inactive = 0, active = 0;
-    if (bh_memory_number(read_file(probe, kind->mount, path, kind->usage), &usage) != 0)
-        return;
+    const int result = bh_memory_number(read_file(probe, kind->mount, path, kind->usage), &usage);
+    if (result != 0)
+        return result;
     const struct bh_str text = read_file(probe, kind->mount, path, "memory.stat");
     if (bh_memory_field(text, bh_str_from(kind->inactive), &inactive) != 0 ||
         bh_memory_field(text, bh_str_from(kind->active), &active) != 0 || inactive > usage ||
         active > usage - inactive)
         inactive = active = 0;
+    *ret_used = usage - inactive - active;
+    return 0;
+}
+
+/* The kernel adds up a cgroup's statistics when they are read: only where there is a limit. */
+static void consider_cgroup(struct bh_memory_probe *const probe, const struct hierarchy *const kind,
+                            const char *const path, struct bh_memory_figures *const figures)
+{
     for (size_t i = 0; i < BH_COUNT_OF(kind->limits) && kind->limits[i].file; i++) {
-        uint64_t limit = 0;
+        uint64_t limit = 0, used = 0;
         if (bh_memory_number(read_file(probe, kind->mount, path, kind->limits[i].file), &limit) ==
-            0)
-            consider(figures, limit, usage - inactive - active, kind->limits[i].source);
+                0 &&
+            limit < figures->machine_total_bytes && read_used(probe, kind, path, &used) == 0)
+            consider(figures, limit, used, kind->limits[i].source);
     }
 }
 

@@ -19,6 +19,11 @@
 /* Below this share of the machine a process is not what fills it. */
 #define OWN_PERCENT 10.0
 
+/* The next reading comes before half of what is left could be used at a gigabyte a second, the
+ * fastest that a process was seen to grow, and more. */
+#define GROWTH_BYTES_PER_US 1024
+#define NEXT_READING_MIN_US (50 * BH_MS_US)
+
 /* ---- Built-in steps ---- */
 
 static bool trim_heap(void *const argument)
@@ -62,12 +67,31 @@ static bool would_help(const struct bh_memory *const memory)
            (double)memory->options.warning_percent * (double)now->limit_bytes;
 }
 
+/* What could be used yet: where the limit is a wish of ours, all that the machine has. */
+static uint64_t bytes_left(const struct bh_memory_figures *const now)
+{
+    if (strcmp(now->limit_source, "setting") == 0)
+        return now->machine_available_bytes;
+    return now->limit_bytes > now->used_bytes ? now->limit_bytes - now->used_bytes : 0;
+}
+
+/* For a while there are two: the new one takes what this one took at its start, and half as much
+ * again because it serves at once. Without room for that the kernel would end one of them. */
+static bool has_room(const struct bh_memory *const memory)
+{
+    return bytes_left(&memory->shared.figures) >= memory->first_bytes + memory->first_bytes / 2;
+}
+
 /* Only this thread writes the figures, so it reads them without the mutex. */
 static bool replace_worker(void *const argument)
 {
     struct bh_memory *const memory = argument;
+    if (bh_memory_percent(&memory->shared.figures) < memory->options.critical_percent)
+        return false; /* it is coming back, and the level only waits whether it stays */
     if (!would_help(memory))
         return keep_worker(memory, "what fills the memory is not what it has grown by");
+    if (!has_room(memory))
+        return keep_worker(memory, "no room for a second worker beside this one");
     if (bh_time_now_us() - memory->started_us < memory->options.restart_interval_us)
         return keep_worker(memory, "it is too young (MEMORY_RESTART_INTERVAL)");
     if (!bh_lifecycle_request_replacement("memory is critical"))
@@ -141,14 +165,16 @@ static void tell(const struct bh_memory_figures *const now, const enum bh_memory
            (double)now->process_bytes / BH_MEMORY_MB, now->pressure_some_avg10);
 }
 
+/* `is_regular`: not one of those between that a shortage asks for. */
 static void keep(struct bh_memory *const memory, const struct bh_memory_figures *const figures,
-                 const enum bh_memory_level level)
+                 const enum bh_memory_level level, const bool is_regular)
 {
     pthread_mutex_lock(&memory->shared.mutex);
     memory->shared.figures = *figures;
     memory->shared.level = level;
-    memory->shared.recent[memory->shared.readings++ % BH_MEMORY_RECENT] = bh_memory_percent(
-        figures);
+    if (is_regular)
+        memory->shared.recent[memory->shared.readings++ % BH_MEMORY_RECENT] = bh_memory_percent(
+            figures);
     memory->shared.wall_us = bh_time_wall_us();
     pthread_mutex_unlock(&memory->shared.mutex);
 }
@@ -169,13 +195,31 @@ static void take_reading(struct bh_memory *const memory)
     const uint64_t now_us = bh_time_now_us();
     const enum bh_memory_level level = bh_memory_ladder_feed(
         memory->ladder, percent, is_others ? BH_MEMORY_WARNING : BH_MEMORY_CRITICAL, now_us);
-    keep(memory, &figures, level);
+    const bool is_regular = now_us >= memory->regular_us;
+    if (is_regular)
+        memory->regular_us = now_us + memory->options.interval_us;
+    keep(memory, &figures, level, is_regular);
     if (level != before) {
         memory->has_told_why = false;
         tell(&figures, level, level > before);
     }
     bh_memory_ladder_run(memory->ladder, now_us);
-    return_idle_heap(memory, &figures);
+    if (is_regular)
+        return_idle_heap(memory, &figures);
+}
+
+/* Milliseconds until the next reading. */
+static int next_reading_ms(const struct bh_memory *const memory)
+{
+    const uint64_t now_us = bh_time_now_us();
+    const uint64_t soon_us = bytes_left(&memory->shared.figures) / (2 * GROWTH_BYTES_PER_US);
+    uint64_t wait_us = memory->regular_us > now_us ? memory->regular_us - now_us : 0;
+    if (soon_us < wait_us)
+        wait_us = soon_us;
+    if (wait_us < NEXT_READING_MIN_US)
+        wait_us = memory->options.interval_us < NEXT_READING_MIN_US ? memory->options.interval_us
+                                                                    : NEXT_READING_MIN_US;
+    return (int)((wait_us + BH_MS_US - 1) / BH_MS_US);
 }
 
 static void *watch(void *const argument)
@@ -184,16 +228,15 @@ static void *watch(void *const argument)
     pthread_setname_np(pthread_self(), "memory");
     struct pollfd fds[] = { { .fd = memory->stop_fd, .events = POLLIN },
                             { .fd = memory->pressure_fd, .events = POLLPRI } };
-    const int interval_ms = (int)(memory->options.interval_us / BH_MS_US);
     for (;;) {
-        const int ready = poll(fds, BH_COUNT_OF(fds), interval_ms);
+        take_reading(memory);
+        const int ready = poll(fds, BH_COUNT_OF(fds), next_reading_ms(memory));
         if (ready < 0 && errno != EINTR)
             break;
         if (ready > 0 && fds[0].revents != 0)
             break;
         if (ready > 0 && (fds[1].revents & POLLERR) != 0)
             fds[1].fd = -1; /* its cgroup is gone: the interval goes on */
-        take_reading(memory);
     }
     return NULL;
 }
@@ -224,7 +267,7 @@ int bh_memory_create(const struct bh_memory_options *const options,
         bh_memory_destroy(memory);
         return result;
     }
-    keep(memory, &memory->shared.figures, BH_MEMORY_OK);
+    keep(memory, &memory->shared.figures, BH_MEMORY_OK, true);
     *ret_memory = memory;
     return 0;
 }

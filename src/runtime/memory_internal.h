@@ -25,6 +25,7 @@ struct bh_memory {
     uint64_t started_us;
     uint64_t first_bytes; /* of the process when it began to serve */
     bool has_told_why;
+    uint64_t regular_us; /* when the next reading is due, were there plenty */
     struct {
         unsigned readings;      /* of this minute */
         size_t least_free;      /* of the heap in it */

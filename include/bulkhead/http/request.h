@@ -111,7 +111,7 @@ int bh_respond_error(struct bh_request *request, int status, const char *format,
  * detail. */
 int bh_respond_failure(struct bh_request *request, const struct bh_error *error);
 
-/* A streamed answer (chunked; HTTP/1.0: until close). Parks in write while more than 256 KiB
+/* A streamed answer (chunked; HTTP/1.0: until close). Parks in write while more than 64 KiB
  * wait for the client; that time is added to the request's deadline, which holds on.
  * BH_ECANCELED: the client has gone or stalled past the write-progress time-out. BH_ETIMEDOUT. */
 int bh_stream_begin(struct bh_request *request, int status, const char *content_type) BH_MUST_CHECK;

@@ -1,7 +1,8 @@
 /*
  * The memory monitor of a serving process: reads what is used of what bounds it every few seconds,
- * and at once when the kernel tells of pressure; moves the ladder (memory_ladder.h); and, as the
- * ladder's last steps, has heavy work refused and the worker replaced.
+ * more often the less is left, and at once when the kernel tells of pressure; moves the ladder
+ * (memory_ladder.h); and, as the ladder's last steps, has heavy work refused and the worker
+ * replaced.
  *
  * Everything runs on one thread of its own, so that neither reading /proc nor giving memory back
  * holds up a loop.
@@ -16,7 +17,7 @@ struct bh_memory; /* opaque */
 
 struct bh_memory_options {
     unsigned warning_percent, critical_percent;
-    uint64_t interval_us;         /* between readings */
+    uint64_t interval_us;         /* between readings at the most */
     uint64_t restart_delay_us;    /* of critical memory, until the worker is replaced */
     uint64_t restart_interval_us; /* the least age of a worker that is replaced for this */
     uint64_t limit_bytes;         /* of resident memory; 0: what the system says */
