@@ -7,8 +7,10 @@
  * answer is its own, and that it reads what it wrote; some leave before the answer comes. Every
  * 20 ms a line of `key=value` words tells what has come of all so far: `ok`, `wrong` (must stay 0),
  * `canceled`, `written` (rows the database has acknowledged), `clock_s` (the time of day as it
- * sees it), and a count for each error. A line on standard input ends it.
+ * sees it), and a count for each error. A line on standard input ends it. The first line of the
+ * file that PASSWORD_FILE names, if set, is the password of each connection.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -257,6 +259,20 @@ static unsigned number_of(const char *const text)
     return (unsigned)number;
 }
 
+static int password_of_file(void *const argument, char *const buffer, const size_t size,
+                            struct bh_error *const reterr)
+{
+    FILE *const file = fopen(argument, "r");
+    if (!file)
+        return bh_error_errno(reterr, errno, "the password file cannot be read");
+    const bool has_line = fgets(buffer, (int)size, file) != NULL;
+    fclose(file);
+    if (!has_line)
+        return bh_error_set(reterr, BH_EACCESS, "the password file is empty");
+    buffer[strcspn(buffer, "\n")] = '\0';
+    return 0;
+}
+
 int main(const int argument_count, char **const arguments)
 {
     if (argument_count != 8 && argument_count != 9)
@@ -266,12 +282,15 @@ int main(const int argument_count, char **const arguments)
     load.cancel_percent = number_of(arguments[4]);
     load.deadline_us = number_of(arguments[7]) * BH_SECOND_US;
     load.has_replica = argument_count == 9;
+    char *const password_file = getenv("PASSWORD_FILE");
     const struct bh_postgres_options postgres = {
         .read_url = arguments[8], /* NULL behind the last */
         .loops = loops,
         .read_maximum = number_of(arguments[5]),
         .write_maximum = number_of(arguments[6]),
         .connect_timeout_us = 2 * BH_SECOND_US,
+        .password = password_file ? password_of_file : NULL,
+        .password_argument = password_file,
     };
     const struct bh_db_options options = {
         .url = arguments[1],

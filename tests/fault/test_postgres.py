@@ -168,23 +168,31 @@ def test_clients_leave_by_the_thousand(
     assert last["connected"] <= last["canceled"] / 20, last
 
 
+@pytest.mark.parametrize("by_call_back", [False, True], ids=["password_file", "call_back"])
 def test_password_rotated(
-    postgres: Postgres, proxy: TcpProxy, tmp_path: Path, start_load: Callable[..., Load]
+    postgres: Postgres,
+    proxy: TcpProxy,
+    tmp_path: Path,
+    start_load: Callable[..., Load],
+    by_call_back: bool,
 ) -> None:
-    """The password file is read for each new connection; what is open stays good."""
+    """The password file is read, or the program asked, for each new connection; what is open stays
+    good."""
     passwords = tmp_path / "passwords"
 
     def rotate(password: str) -> None:
         postgres.sql(f"ALTER ROLE walker PASSWORD '{password}'")
-        passwords.write_text(f"*:*:*:walker:{password}\n")
+        passwords.write_text(f"{password}\n" if by_call_back else f"*:*:*:walker:{password}\n")
         passwords.chmod(0o600)
 
     postgres.sql("CREATE ROLE walker LOGIN; GRANT ALL ON written, star TO walker", "load")
     rotate("first")
     postgres.require_password("walker")
-    load = start_load(
-        f"postgresql://walker@127.0.0.1:{proxy.port}/load?passfile={passwords}", deadline_s=30
-    )
+    url = f"postgresql://walker@127.0.0.1:{proxy.port}/load"
+    if by_call_back:
+        load = start_load(url, deadline_s=30, settings={"PASSWORD_FILE": str(passwords)})
+    else:
+        load = start_load(f"{url}?passfile={passwords}", deadline_s=30)
     postgres.sql("ALTER ROLE walker PASSWORD 'second'")  # the file is behind
     load.wait_for_ok(200)
     assert load.failed() == 0, load.errors

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
@@ -57,6 +61,56 @@ def test_promotion(
     load.wait_for_ok(500)
     last = load.finish()
     assert last["written"] <= int(replica.sql("SELECT count(*) FROM written", "load"))
+
+
+@contextmanager
+def stand_in(port: int, hangs_up: bool) -> Iterator[list[float]]:
+    """Takes a dead server's connections, and says nothing or hangs up; when each came."""
+    came: list[float] = []
+    held: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", port), backlog=256) as listener:
+
+        def take() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                came.append(time.monotonic())
+                if hangs_up:
+                    client.close()
+                else:
+                    held.append(client)
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        try:
+            yield came
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+            for client in held:
+                client.close()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["is_silent", "hangs_up"])
+def test_promotion_while_the_old_host(
+    postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], hangs_up: bool
+) -> None:
+    """The dead primary's address takes connections all the same: the next host is asked."""
+    load = start_load(hosts_url([postgres, replica]))
+    load.wait_for("written", 20)
+    postgres.kill()
+    with stand_in(postgres.port, hangs_up) as came:
+        load.wait_for("BH_EUNAVAILABLE", 1)
+        replica.promote()
+        load.wait_for("written", 50)
+        assert came
+        assert most_in_a_second(came) <= CONNECTS_A_SECOND
+        load.wait_for_ok(500)
+    last = load.finish()
+    assert last["written"] > 0
 
 
 @pytest.mark.alone

@@ -16,7 +16,7 @@ struct bh_postgres_options {
     unsigned read_minimum, read_maximum;   /* connections: 5 to 50, at most 1,000 */
     unsigned write_minimum, write_maximum; /* 2 to 10 */
     unsigned overflow;                     /* for reading, above the maximum: none */
-    uint64_t connect_timeout_us;           /* for each of several hosts: 10 s, whole seconds */
+    uint64_t connect_timeout_us;           /* 10 s; for each of several hosts 2 s at most */
     uint64_t statement_timeout_us;         /* the longest a statement may run: 30 s */
     uint64_t lifetime_us;                  /* of a connection: 1 h */
     uint64_t idle_timeout_us;              /* above the minimum: 10 min */

@@ -21,6 +21,7 @@ void bh_pool_options_default(struct bh_pool_options *const options)
         .shared_slow_us = 20 * BH_MS_US,
         .acquire_timeout_us = 30 * BH_SECOND_US,
         .connect_timeout_us = 10 * BH_SECOND_US,
+        .host_count = 1,
         .ping_timeout_us = 500 * BH_MS_US,
         .clean_timeout_us = 5 * BH_SECOND_US,
         .close_timeout_us = BH_SECOND_US,
@@ -59,6 +60,9 @@ static int check_options(const struct bh_pool_options *const options, struct bh_
     if (options->class_count == 0 || options->class_count > BH_POOL_CLASSES_MAXIMUM)
         return bh_error_set(reterr, BH_EINVAL, "class_count is %u; it takes 1 to %d",
                             options->class_count, BH_POOL_CLASSES_MAXIMUM);
+    if (options->host_count == 0 || options->host_count > 256)
+        return bh_error_set(reterr, BH_EINVAL, "host_count is %u; it takes 1 to 256",
+                            options->host_count);
     if (options->tenant_percent > 100)
         return bh_error_set(reterr, BH_EINVAL, "tenant_percent is %u; it takes 0 to 100",
                             options->tenant_percent);

@@ -40,6 +40,7 @@ struct bh_pool_options {
 
     uint64_t acquire_timeout_us;
     uint64_t connect_timeout_us;
+    unsigned host_count; /* that one connect may ask in turn, each with its own time: 1–256 */
     uint64_t ping_timeout_us;
     uint64_t clean_timeout_us; /* for reset, and for cancel with all that has to be read then */
     uint64_t close_timeout_us;

@@ -38,9 +38,9 @@ bool bh_pool_breaker_allows(const struct bh_pool_breaker *breaker, uint64_t now_
 /* How many connections the server has room for at `now_us`, as far as is known. */
 unsigned bh_pool_breaker_ceiling(const struct bh_pool_breaker *breaker, uint64_t now_us);
 
-/* One begins. Returns how long it may take: a probe has 500 ms, so that the service is back soon
- * after a black hole has closed; every eighth has all of `timeout_us`, so that a host that has
- * become slow is found too. */
+/* One begins. Returns how long it may take with each host that it asks: a probe has 500 ms, so that
+ * the service is back soon after a black hole has closed; every eighth has all of `timeout_us`, so
+ * that a host that has become slow is found too. */
 uint64_t bh_pool_breaker_begin(struct bh_pool_breaker *breaker, uint64_t now_us,
                                uint64_t timeout_us);
 

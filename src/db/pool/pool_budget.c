@@ -128,7 +128,8 @@ bool bh_pool_budget_claim(struct bh_pool_shard *const shard, const bool is_urgen
         leave_line(shard);
         shard->claim.held++;
         bh_pool_change(&pool->used, 1);
-        *ret_limit_us = bh_pool_breaker_begin(&pool->shared.breaker, now_us,
+        *ret_limit_us = pool->options.host_count *
+                        bh_pool_breaker_begin(&pool->shared.breaker, now_us,
                                               pool->options.connect_timeout_us);
     } else {
         *ret_retry_us = retry_at(pool, now_us);

@@ -1,6 +1,14 @@
-/* The connection parameters, and PQconnectdbParams with them. */
+/*
+ * The connection parameters, and connecting with them.
+ *
+ * Of several hosts libpq itself would always begin at the first, go on from a silent one only after
+ * seconds, and from one that hangs up never. So each is a connection attempt of its own here, with
+ * its part of the time.
+ */
 #include "db/postgres/pg_config.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +21,12 @@
 #define PARAMETERS_OF_OURS 16
 #define PASSWORD_BYTES_MAX 1024
 #define HOST_BYTES_MAX 256
-#define SERVER_VERSION_MIN 140000 /* client_connection_check_interval */
-#define KNOCK_US (120 * BH_MS_US) /* between attempts while a host is down */
+#define SERVER_VERSION_MIN 140000       /* client_connection_check_interval */
+#define KNOCK_US (120 * BH_MS_US)       /* between attempts while a host is down */
+#define HOST_MOST_US (2 * BH_SECOND_US) /* for one of several, where another may answer */
+#define HOST_LEAST_US (250 * BH_MS_US)  /* with less, nobody could be called silent */
+#define SILENCE_US BH_SECOND_US         /* for so long a silent one is passed by */
+#define LOOK_MS 50                      /* how often an attempt looks whether it was given up */
 #define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
 
 /* ---- The host ---- */
@@ -104,27 +116,29 @@ static int add_session(struct bh_pg_config *const config, const char *const from
     return add(config, "options", text);
 }
 
-/* Which of several hosts will do; after a failover, whether this one still does. What writes needs
- * the primary whatever the URL says. What reads is a read-only session by our own doing, which
- * libpq would take for a server that refuses writes. */
+/* Which of several hosts will do; after a failover, whether this one still does. Where `wanted` is
+ * given, another host could miss what was just written. A replica's sessions are read-only by our
+ * own doing, which libpq would take for a server that refuses writes. */
 static const char *session_of(const struct bh_pg_config *const config, const char *const from_url,
                               const char *const wanted)
 {
-    const bool is_write = config->lane == BH_DB_WRITE;
-    if (!from_url || (is_write && strcmp(from_url, "primary") != 0))
-        return wanted;
-    return !is_write && strcmp(from_url, "read-write") == 0 ? "primary" : from_url;
+    if (!wanted)
+        return !from_url                             ? "prefer-standby"
+               : strcmp(from_url, "read-write") == 0 ? "primary"
+                                                     : from_url;
+    const bool suits = !from_url || strcmp(from_url, "read-write") == 0 ||
+                       strcmp(from_url, "primary") == 0;
+    if (!suits && config->lane == BH_DB_WRITE) /* once for both lanes */
+        bh_log_warning("db",
+                       "target_session_attrs=%s in DATABASE_URL is not followed: reads and writes "
+                       "need the primary; name replicas in DATABASE_READ_URL",
+                       from_url);
+    return wanted;
 }
 
 static int add_ours(struct bh_pg_config *const config, const char *const options_from_url)
 {
-    char seconds[16];
-    const uint64_t timeout_us = config->options->postgres->connect_timeout_us;
-    snprintf(seconds, sizeof(seconds), "%llu",
-             (unsigned long long)((timeout_us + BH_SECOND_US - 1) / BH_SECOND_US));
-    int result = add(config, "connect_timeout", seconds);
-    if (!result)
-        result = add(config, "client_encoding", "UTF8");
+    int result = add(config, "client_encoding", "UTF8");
     if (!result)
         result = add_session(config, options_from_url);
     for (size_t i = 0; !result && i < BH_COUNT_OF(defaults); i++) {
@@ -159,16 +173,39 @@ static int add_all(struct bh_pg_config *const config, const char *const session,
     return result ? result : add_ours(config, options_from_url);
 }
 
+static unsigned parts_of(const char *list)
+{
+    unsigned count = 1;
+    for (; (list = strchr(list, ',')); list++)
+        count++;
+    return count;
+}
+
+/* What libpq would find out by itself, were it given all hosts together. */
+static int count_hosts(struct bh_pg_config *const config, struct bh_error *const reterr)
+{
+    const char *const host = value_of(config, "host");
+    const char *const address = value_of(config, "hostaddr");
+    const char *const port = value_of(config, "port");
+    config->host_count = host ? parts_of(host) : address ? parts_of(address) : 1;
+    if (config->host_count > BH_PG_HOSTS_MAX)
+        return bh_error_set(reterr, BH_EINVAL, "the database URL names %u hosts: %d at most",
+                            config->host_count, BH_PG_HOSTS_MAX);
+    const unsigned ports = port ? parts_of(port) : 1;
+    if ((ports > 1 && ports != config->host_count) ||
+        (address && parts_of(address) != config->host_count))
+        return bh_error_set(reterr, BH_EINVAL,
+                            "the database URL names %u hosts, but not as many ports or addresses",
+                            config->host_count);
+    return 0;
+}
+
 static void tell_where(struct bh_pg_config *const config)
 {
     const char *const host = value_of(config, "host");
     const char *const address = value_of(config, "hostaddr");
     const char *const port = value_of(config, "port");
     const char *const database = value_of(config, "dbname");
-    const char *const hosts = host ? host : address ? address : "";
-    config->host_count = 1;
-    for (const char *at = hosts; (at = strchr(at, ',')); at++)
-        config->host_count++;
     snprintf(config->where, sizeof(config->where), "%s:%s/%s",
              host      ? host
              : address ? address
@@ -199,13 +236,15 @@ int bh_pg_config_init(struct bh_pg_config *const config, const enum bh_db_lane l
         PQfreemem(message);
         return result;
     }
-    const int result = add_all(config, session, parsed);
+    int result = add_all(config, session, parsed);
     PQconninfoFree(parsed);
+    if (result)
+        bh_error_set(reterr, result, "no memory for the database URL, or its options are too long");
+    else
+        result = count_hosts(config, reterr);
     if (result) {
         bh_pg_config_fini(config);
-        return bh_error_set(reterr, result,
-                            "no memory for the database URL, or its options are "
-                            "too long");
+        return result;
     }
     tell_where(config);
     return 0;
@@ -232,34 +271,35 @@ static void drop_notice(void *const argument, const PGresult *const result)
     (void)result;
 }
 
-/* The part of a list of hosts, addresses or ports that belongs to the host whose turn it is. A
- * single one is for all. */
-static const char *part_of_turn(const struct bh_pg_config *const config, const char *list,
-                                char buffer[HOST_BYTES_MAX])
+/* ---- Connecting ---- */
+
+/* The part of a list of hosts, addresses or ports that belongs to one host. A single one is for
+ * all. */
+static const char *part_of(const char *list, unsigned host, char buffer[HOST_BYTES_MAX])
 {
-    unsigned left = atomic_load(&config->host->turn) % config->host_count;
     if (!strchr(list, ','))
         return list;
-    for (; left > 0 && strchr(list, ','); left--)
+    for (; host > 0 && strchr(list, ','); host--)
         list = strchr(list, ',') + 1;
     const size_t size = strcspn(list, ",");
     snprintf(buffer, HOST_BYTES_MAX, "%.*s", (int)(size < HOST_BYTES_MAX ? size : 0), list);
     return buffer;
 }
 
-static void choose_host(const struct bh_pg_config *const config, const char **const values,
-                        char buffers[3][HOST_BYTES_MAX])
+static void choose_host(const struct bh_pg_config *const config, const unsigned host,
+                        const char **const values, char buffers[3][HOST_BYTES_MAX])
 {
     static const char *const lists[3] = { "host", "hostaddr", "port" };
-    for (size_t i = 0; config->is_one_at_a_time && i < config->parameter_count; i++) {
+    for (size_t i = 0; config->host_count > 1 && i < config->parameter_count; i++) {
         for (size_t which = 0; which < BH_COUNT_OF(lists); which++) {
             if (strcmp(config->keywords[i], lists[which]) == 0)
-                values[i] = part_of_turn(config, values[i], buffers[which]);
+                values[i] = part_of(values[i], host, buffers[which]);
         }
     }
 }
 
-static PGconn *connect_with(const struct bh_pg_config *const config, const char *const password)
+static PGconn *begin(const struct bh_pg_config *const config, const unsigned host,
+                     const char *const password)
 {
     const size_t count = config->parameter_count;
     const char **const keywords = calloc(count + 2, sizeof(*keywords));
@@ -271,14 +311,52 @@ static PGconn *connect_with(const struct bh_pg_config *const config, const char 
             values[i] = config->values[i];
         }
         char buffers[3][HOST_BYTES_MAX];
-        choose_host(config, values, buffers);
+        choose_host(config, host, values, buffers);
         keywords[count] = password ? "password" : NULL;
         values[count] = password;
-        pg = PQconnectdbParams(keywords, values, 0);
+        pg = PQconnectStartParams(keywords, values, 0);
     }
     free(keywords);
     free(values);
     return pg;
+}
+
+static bool is_given_up(const struct bh_pg_patience *const patience)
+{
+    return patience->is_given_up && atomic_load(patience->is_given_up);
+}
+
+/* Until the connection is made or has failed; false: neither in its time. */
+static bool drive(PGconn *const pg, const struct bh_pg_patience *const patience)
+{
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+    if (PQstatus(pg) == CONNECTION_BAD)
+        return true;
+    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+        const uint64_t now_us = bh_time_now_us();
+        if (now_us >= patience->until_us || is_given_up(patience))
+            return false;
+        const uint64_t left_ms = (patience->until_us - now_us + BH_MS_US - 1) / BH_MS_US;
+        struct pollfd socket = { .fd = PQsocket(pg),
+                                 .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+        const int ready = poll(&socket, 1, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS);
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (ready > 0)
+            next = PQconnectPoll(pg);
+    }
+    return true;
+}
+
+static int silent(const PGconn *const pg, struct bh_error *const reterr)
+{
+    const int code = bh_error_set(reterr, BH_EUNAVAILABLE,
+                                  "connection to server at \"%s\", port %s failed: no answer in "
+                                  "time; check host, port and firewall",
+                                  PQhost(pg), PQport(pg));
+    if (reterr)
+        memcpy(reterr->sqlstate, "08001", sizeof("08001"));
+    return code;
 }
 
 static int check_server(const PGconn *const pg, struct bh_error *const reterr)
@@ -296,7 +374,96 @@ static int check_server(const PGconn *const pg, struct bh_error *const reterr)
     return 0;
 }
 
-int bh_pg_config_connect(const struct bh_pg_config *const config, PGconn **const ret_connection,
+static int connect_to(const struct bh_pg_config *const config, const unsigned host,
+                      const char *const password, const struct bh_pg_patience *const patience,
+                      PGconn **const ret_connection, struct bh_error *const reterr)
+{
+    PGconn *const pg = begin(config, host, password);
+    if (!pg)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory for a database connection");
+    const bool has_answered = drive(pg, patience);
+    int result = 0;
+    if (!has_answered)
+        result = silent(pg, reterr);
+    else if (PQstatus(pg) != CONNECTION_OK)
+        result = bh_pg_error_connection(pg, "", reterr);
+    else
+        result = check_server(pg, reterr);
+    if (!is_given_up(patience)) /* else it had not all of its time */
+        atomic_store(&config->host->silent_until_us[host],
+                     has_answered ? 0 : bh_time_now_us() + SILENCE_US);
+    if (!result && (PQsetnonblocking(pg, 1) != 0 || PQenterPipelineMode(pg) != 1))
+        result = bh_error_set(reterr, BH_EINTERNAL, "the connection has no pipeline mode");
+    if (result) {
+        PQfinish(pg);
+        return result;
+    }
+    PQsetNoticeReceiver(pg, drop_notice, NULL);
+    *ret_connection = pg;
+    return 0;
+}
+
+static bool is_silent(const struct bh_pg_config *const config, const unsigned host)
+{
+    return atomic_load(&config->host->silent_until_us[host]) > bh_time_now_us();
+}
+
+/* Nobody else would answer either, as far as is known. */
+static bool are_all_silent(const struct bh_pg_config *const config)
+{
+    for (unsigned host = 0; host < config->host_count; host++) {
+        if (!is_silent(config, host))
+            return false;
+    }
+    return true;
+}
+
+/* The end of one host's part of an attempt's time. */
+static uint64_t part_until_us(const struct bh_pg_patience *const patience, const unsigned hosts)
+{
+    const uint64_t now_us = bh_time_now_us();
+    if (hosts == 1)
+        return patience->until_us;
+    const uint64_t left_us = patience->until_us > now_us ? patience->until_us - now_us : 0;
+    uint64_t part_us = left_us / hosts;
+    if (part_us < HOST_LEAST_US)
+        part_us = HOST_LEAST_US;
+    return now_us + (part_us < HOST_MOST_US ? part_us : HOST_MOST_US);
+}
+
+/* Each host until one will do. What the server says who has no room is what matters of several
+ * errors: others are standbys, or gone. */
+static int connect_to_any(const struct bh_pg_config *const config, const char *const password,
+                          const struct bh_pg_patience *const patience,
+                          PGconn **const ret_connection, struct bh_error *const reterr)
+{
+    const unsigned first = atomic_load(&config->host->turn) % config->host_count;
+    const unsigned hosts = config->is_one_at_a_time ? 1 : config->host_count;
+    const bool passes_by = hosts > 1 && !are_all_silent(config);
+    int result = BH_EUNAVAILABLE;
+    for (unsigned i = 0; i < hosts && result == BH_EUNAVAILABLE && !is_given_up(patience); i++) {
+        const unsigned host = (first + i) % config->host_count;
+        if (passes_by && is_silent(config, host))
+            continue;
+        const struct bh_pg_patience part = { .until_us = part_until_us(patience, hosts),
+                                             .is_given_up = patience->is_given_up };
+        struct bh_error error = { 0 };
+        result = connect_to(config, host, password, &part, ret_connection, &error);
+        if (!result && hosts > 1)
+            atomic_store(&config->host->turn, host);
+        if (result && strcmp(reterr->sqlstate, "53300") != 0)
+            *reterr = error;
+    }
+    return result;
+}
+
+uint64_t bh_pg_config_until_us(const struct bh_pg_config *const config)
+{
+    return bh_time_now_us() + config->host_count * config->options->postgres->connect_timeout_us;
+}
+
+int bh_pg_config_connect(const struct bh_pg_config *const config,
+                         const struct bh_pg_patience *const patience, PGconn **const ret_connection,
                          struct bh_error *const reterr)
 {
     char password[PASSWORD_BYTES_MAX];
@@ -308,23 +475,12 @@ int bh_pg_config_connect(const struct bh_pg_config *const config, PGconn **const
         if (result)
             return result;
     }
-    PGconn *const pg = connect_with(config, asks ? password : NULL);
+    struct bh_error error = { 0 };
+    const int result = connect_to_any(config, asks ? password : NULL, patience, ret_connection,
+                                      &error);
     if (asks)
         explicit_bzero(password, sizeof(password));
-    if (!pg)
-        return bh_error_set(reterr, BH_ENOMEM, "no memory for a database connection");
-    int result = 0;
-    if (PQstatus(pg) != CONNECTION_OK)
-        result = bh_pg_error_connection(pg, "", reterr);
-    else
-        result = check_server(pg, reterr);
-    if (!result && (PQsetnonblocking(pg, 1) != 0 || PQenterPipelineMode(pg) != 1))
-        result = bh_error_set(reterr, BH_EINTERNAL, "the connection has no pipeline mode");
-    if (result) {
-        PQfinish(pg);
-        return result;
-    }
-    PQsetNoticeReceiver(pg, drop_notice, NULL);
-    *ret_connection = pg;
-    return 0;
+    if (result && reterr)
+        *reterr = error;
+    return result;
 }

@@ -12,12 +12,18 @@
 #include "bulkhead/db/postgres.h"
 #include "bulkhead/loop/worker.h"
 
-/* What the pools of one host share, so that together they do not knock too often while it is down.
- * Any thread. */
+#define BH_PG_HOSTS_MAX 16 /* in one URL */
+
+/* What the pools of one URL share, so that together they do not knock too often while nobody there
+ * takes them, and each knows of the others' attempts. Any thread. */
 struct bh_pg_host {
     atomic_bool is_failing;              /* the last attempt was in vain */
     atomic_uint_least64_t next_knock_us; /* no attempt before this while it is failing */
-    atomic_uint turn; /* of several that are used one at a time: rises with each change */
+    /* Of several: the one that was connected to last, and is asked first; where one is used at a
+     * time, it rises with each change. */
+    atomic_uint turn;
+    /* By place in the URL: was silent, and is passed by until then while another one is not. */
+    atomic_uint_least64_t silent_until_us[BH_PG_HOSTS_MAX];
 };
 
 /* While it is down each attempt takes a place in time; those who want to connect come in turns.
@@ -34,19 +40,29 @@ struct bh_pg_config {
     struct bh_worker_pool *connectors, *cancelers;
     struct bh_pg_host *host;
     unsigned host_count;   /* in the URL */
-    bool is_one_at_a_time; /* connections go to the host whose turn it is; else libpq chooses */
+    bool is_one_at_a_time; /* only the host whose turn it is; else each in turn until one will do */
     atomic_uint *versions; /* of the statements' preparations, by index; shared by the pools */
 };
 
-/* Reads the URL and adds what this runtime wants. `session`: target_session_attrs, where the URL
- * has none that suits the lane. BH_EINVAL: the URL is malformed; the message shows nothing of it
- * that could be a secret. */
+/* How long an attempt to connect may take. */
+struct bh_pg_patience {
+    uint64_t until_us;              /* for all hosts together; each has an equal part */
+    const atomic_bool *is_given_up; /* ends it soon once set; NULL: nobody does */
+};
+
+/* Reads the URL and adds what this runtime wants. `session`: target_session_attrs, whatever the URL
+ * says; NULL: what that says, else a standby where there is one. BH_EINVAL: the URL is malformed;
+ * the message shows nothing of it that could be a secret. */
 int bh_pg_config_init(struct bh_pg_config *config, enum bh_db_lane lane, const char *session,
                       const char *url, const struct bh_db_options *options,
                       struct bh_error *reterr) BH_MUST_CHECK;
 void bh_pg_config_fini(struct bh_pg_config *config);
 
-/* Makes one connection, non-blocking and in pipeline mode. Blocks for the connect time-out at most
- * (for each of several hosts). Worker thread. */
-int bh_pg_config_connect(const struct bh_pg_config *config, PGconn **ret_connection,
-                         struct bh_error *reterr) BH_MUST_CHECK;
+/* When an attempt that begins now ends: the connect time-out for each host. */
+uint64_t bh_pg_config_until_us(const struct bh_pg_config *config);
+
+/* Makes one connection, non-blocking and in pipeline mode. Of several hosts each is asked until one
+ * will do; one that does not answer in its time is passed by for a while. Blocks, for longer than
+ * `patience` only while a name is resolved. Worker thread. */
+int bh_pg_config_connect(const struct bh_pg_config *config, const struct bh_pg_patience *patience,
+                         PGconn **ret_connection, struct bh_error *reterr) BH_MUST_CHECK;

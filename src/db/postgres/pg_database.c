@@ -131,6 +131,8 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.class_count = (unsigned)database->options.statement_count + 1;
     pool.acquire_timeout_us = database->options.acquire_timeout_us;
     pool.connect_timeout_us = options->connect_timeout_us;
+    if (which != BH_PG_REPLICA)
+        pool.host_count = database->configs[which].host_count;
     pool.overflow = is_write ? 0 : options->overflow;
     pool.lifetime_us = options->lifetime_us;
     pool.idle_timeout_us = options->idle_timeout_us;
@@ -159,7 +161,8 @@ static int connect_on_worker(struct bh_worker_job *const job, void *const argume
     const struct bh_pg_config *const configs = check->database->configs;
     int code = 0;
     for (int lane = 0; !code && lane < 2; lane++) {
-        code = bh_pg_config_connect(&configs[lane], &pg, check->reterr);
+        const struct bh_pg_patience patience = { bh_pg_config_until_us(&configs[lane]), NULL };
+        code = bh_pg_config_connect(&configs[lane], &patience, &pg, check->reterr);
         if (!code)
             PQfinish(pg);
     }
@@ -199,7 +202,7 @@ static int make_configs(struct bh_pg_database *const database, struct bh_error *
                                             [BH_PG_REPLICA] = database->postgres.read_url };
     /* A read that another host answered might miss what was just written. */
     static const char *const sessions[BH_PG_POOLS] = {
-        [BH_PG_READ] = "primary", [BH_PG_WRITE] = "read-write", [BH_PG_REPLICA] = "prefer-standby"
+        [BH_PG_READ] = "primary", [BH_PG_WRITE] = "read-write"
     };
     int code = 0;
     for (int which = 0; !code && which < BH_PG_POOLS && urls[which]; which++) {

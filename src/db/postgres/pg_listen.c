@@ -56,7 +56,8 @@ static int connect_on_worker(struct bh_worker_job *const job, void *const argume
 {
     (void)job;
     struct attempt *const attempt = argument;
-    return bh_pg_config_connect(attempt->config, &attempt->pg, &attempt->error);
+    const struct bh_pg_patience patience = { bh_pg_config_until_us(attempt->config), NULL };
+    return bh_pg_config_connect(attempt->config, &patience, &attempt->pg, &attempt->error);
 }
 
 static int adopt(struct bh_pg_listen *const listen, PGconn *const pg)

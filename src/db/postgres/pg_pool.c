@@ -14,6 +14,9 @@
 #include "db/postgres/pg_connection.h"
 #include "db/postgres/pg_error.h"
 
+/* The worker's answer comes before the pool gives up: it knows which host was silent. */
+#define POOL_LEAD_US (20 * BH_MS_US)
+
 /* A connection as good as new; pipelined behind a rollback, all in one segment. */
 static const char *const reset_texts[] = {
     "ROLLBACK",    "RESET ALL",  "SELECT pg_advisory_unlock_all()",
@@ -25,8 +28,10 @@ struct bh_pg_job {
     struct bh_pg_connection *connection; /* NULL: destroyed meanwhile */
     const struct bh_pg_config *config;
     struct bh_loop *loop;
-    PGconn *pg;       /* opening: the result */
-    PGcancel *cancel; /* cancelling */
+    PGconn *pg;              /* opening: the result */
+    uint64_t until_us;       /* opening: when the pool gives it up */
+    atomic_bool is_given_up; /* opening: for the worker thread */
+    PGcancel *cancel;        /* cancelling */
     int code;
     struct bh_error error;
 };
@@ -60,7 +65,11 @@ static int connect_on_worker(struct bh_worker_job *const worker_job, void *const
 {
     (void)worker_job;
     struct bh_pg_job *const job = argument;
-    return bh_pg_config_connect(job->config, &job->pg, &job->error);
+    const struct bh_pg_patience patience = { .until_us = job->until_us,
+                                             .is_given_up = &job->is_given_up };
+    if (atomic_load(&job->is_given_up)) /* while it was in the queue */
+        return BH_ECANCELED;
+    return bh_pg_config_connect(job->config, &patience, &job->pg, &job->error);
 }
 
 static enum bh_pool_failure connect_failure(const struct bh_error *const error)
@@ -100,8 +109,10 @@ static void connect_in_fiber(void *const argument)
     struct bh_pg_job *const job = argument;
     bh_fiber_yield(); /* the pool's call has to return before it is answered */
     bh_pg_host_wait_for_turn(job->config->host);
-    if (job->connection)
+    if (job->connection) {
+        job->until_us = job->connection->pool.due_us - POOL_LEAD_US;
         job->code = bh_worker_run_uncancelable(job->config->connectors, connect_on_worker, job);
+    }
     if (job->connection || job->pg)
         atomic_store(&job->config->host->is_failing, job->code == BH_EUNAVAILABLE);
     if (job->code && job->error.code == 0)
@@ -235,8 +246,10 @@ static void pool_destroy(struct bh_pool_connection *const base)
     struct bh_pg_connection *const connection = of(base);
     connection->state = BH_PG_GONE;
     bh_list_unlink(&connection->turn_end.node);
-    if (connection->job)
+    if (connection->job) {
         connection->job->connection = NULL;
+        atomic_store(&connection->job->is_given_up, true);
+    }
     for (struct bh_list *node; (node = bh_list_pop(&connection->requests));) {
         struct bh_pg_request *const request = BH_LIST_ENTRY(node, struct bh_pg_request, node);
         request->ended(request, connection);
