@@ -113,6 +113,22 @@ def test_promotion_while_the_old_host(
     assert last["written"] > 0
 
 
+def test_promotion_while_the_old_primary_is_stopped(
+    postgres: Postgres, replica: Postgres, start_load: Callable[..., Load]
+) -> None:
+    """Its connections stay and say nothing; when it wakes up, nobody reads from it any more."""
+    load = start_load(hosts_url([postgres, replica]))
+    load.wait_for("written", 20)
+    postgres.signal_all(signal.SIGSTOP)
+    try:
+        replica.promote()
+        load.wait_for("written", 50, seconds=30)
+    finally:
+        postgres.signal_all(signal.SIGCONT)
+    load.wait_for_ok(2000)
+    load.finish()
+
+
 @pytest.mark.alone
 def test_the_primary_comes_back(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], slow: float

@@ -449,8 +449,8 @@ static int connect_to_any(const struct bh_pg_config *const config, const char *c
                                              .is_given_up = patience->is_given_up };
         struct bh_error error = { 0 };
         result = connect_to(config, host, password, &part, ret_connection, &error);
-        if (!result && hosts > 1)
-            atomic_store(&config->host->turn, host);
+        if (!result && hosts > 1 && atomic_exchange(&config->host->turn, host) != host)
+            atomic_store(&config->host->has_moved, true);
         if (result && strcmp(reterr->sqlstate, "53300") != 0)
             *reterr = error;
     }

@@ -11,6 +11,7 @@
 
 #include "bulkhead/db/postgres.h"
 #include "bulkhead/loop/worker.h"
+#include "db/pool/pool.h"
 
 #define BH_PG_HOSTS_MAX 16 /* in one URL */
 
@@ -22,8 +23,10 @@ struct bh_pg_host {
     /* Of several: the one that was connected to last, and is asked first; where one is used at a
      * time, it rises with each change. */
     atomic_uint turn;
+    atomic_bool has_moved; /* connected to another one than before; cleared by whoever evicts */
     /* By place in the URL: was silent, and is passed by until then while another one is not. */
     atomic_uint_least64_t silent_until_us[BH_PG_HOSTS_MAX];
+    struct bh_pool *pools[2]; /* whose connections are evicted by a move; NULL: not made yet */
 };
 
 /* While it is down each attempt takes a place in time; those who want to connect come in turns.

@@ -143,7 +143,10 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
         pool.on_host = is_write ? write_host : read_host;
         pool.on_host_argument = (void *)(uintptr_t)database->options.gate;
     }
-    return bh_pool_create(&pool, &database->shards.pools[which], reterr);
+    const int code = bh_pool_create(&pool, &database->shards.pools[which], reterr);
+    if (!code && which != BH_PG_REPLICA)
+        database->primary_host.pools[which] = database->shards.pools[which];
+    return code;
 }
 
 /* In a fiber at home: one connection of each lane, or the reason why there is none. */
@@ -183,6 +186,7 @@ static int check_server(struct bh_pg_database *const database, struct bh_error *
     int code = bh_pg_home_run(&database->home, check_in_fiber, &check);
     if (code)
         return bh_error_set(reterr, code, "no fiber to connect in");
+    atomic_store(&database->primary_host.has_moved, false); /* from nowhere */
     if (!check.code)
         return 0;
     code = bh_error_set(reterr, check.code, "PostgreSQL at %s: %s%s",

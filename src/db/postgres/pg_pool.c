@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 #include "db/postgres/pg_connection.h"
 #include "db/postgres/pg_error.h"
@@ -104,6 +105,19 @@ static void opened(struct bh_pg_job *const job)
                            bh_loop_now_us(job->loop));
 }
 
+/* The primary is another one: the one of before may live on without knowing it, and what is read
+ * there misses what is written now. */
+static void evict_if_moved(struct bh_pg_host *const host)
+{
+    if (!atomic_exchange(&host->has_moved, false))
+        return;
+    for (size_t i = 0; i < BH_COUNT_OF(host->pools); i++) {
+        if (host->pools[i])
+            bh_pool_evict(host->pools[i]);
+    }
+    bh_log_info("db", "connected to another of the hosts; all connections are replaced");
+}
+
 static void connect_in_fiber(void *const argument)
 {
     struct bh_pg_job *const job = argument;
@@ -115,6 +129,8 @@ static void connect_in_fiber(void *const argument)
     }
     if (job->connection || job->pg)
         atomic_store(&job->config->host->is_failing, job->code == BH_EUNAVAILABLE);
+    if (job->connection && !job->code)
+        evict_if_moved(job->config->host);
     if (job->code && job->error.code == 0)
         bh_error_set(&job->error, job->code, "no thread to connect on");
     opened(job);
