@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "bulkhead/base/assert.h"
+#include "bulkhead/loop/standing.h"
 #include "loop/context_switch.h"
 #include "loop/loop_internal.h"
 
@@ -39,6 +40,7 @@ struct bh_fiber {
     bh_fiber_function *function;
     void *argument;
     const struct bh_log_context *log_context;
+    struct bh_fiber_standing standing;
     void *local;
     void (*destroy_local)(void *data);
     struct bh_context context;
@@ -136,6 +138,7 @@ int bh_fiber_spawn(struct bh_loop *const loop, bh_fiber_function *const function
     fiber->function = function;
     fiber->argument = argument;
     fiber->log_context = NULL;
+    fiber->standing = (struct bh_fiber_standing){ .priority = BH_FIBER_NORMAL };
     bh_context_init(&fiber->context, fiber->stack->bottom, fiber->stack->size, fiber_main, fiber);
     resume(fiber);
     return 0;
@@ -201,6 +204,16 @@ void bh_fiber_set_log_context(const struct bh_log_context *const context)
 {
     current_fiber()->log_context = context;
     bh_log_context_set(context);
+}
+
+void bh_fiber_set_standing(const struct bh_fiber_standing standing)
+{
+    current_fiber()->standing = standing;
+}
+
+struct bh_fiber_standing bh_fiber_standing(void)
+{
+    return current_fiber()->standing;
 }
 
 void bh_fiber_set_local(void *const data, void (*const destroy)(void *data))

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "bulkhead/loop/standing.h"
 #include "bulkhead/overload/admission.h"
 #include "bulkhead/runtime/clients.h"
 #include "bulkhead/runtime/rate_limits.h"
@@ -109,6 +110,22 @@ static int handle(const struct bh_guard *const guard, struct bh_request *const r
     return result ? result : bh_stream_wait_sent(request);
 }
 
+/* Who comes first where connections to the database are short, and whose share they are of. Where
+ * everybody is the same user there are no shares. A stream is not cut short for others. */
+static void stand(struct bh_request *const request, const struct bh_route_policy *const policy)
+{
+    const struct bh_principal *const principal = bh_request_principal(request);
+    const uint64_t user = (uint64_t)principal->user;
+    struct bh_fiber_standing standing = { .priority = BH_FIBER_NORMAL };
+    if (policy && (policy->is_exempt || policy->is_urgent))
+        standing.priority = BH_FIBER_HIGH;
+    else if (policy && !policy->is_stream && policy->is_optional && policy->is_optional(request))
+        standing.priority = BH_FIBER_LOW;
+    if (principal->tenant[0] != '\0')
+        standing.tenant = (uint32_t)(user ^ user >> 32);
+    bh_fiber_set_standing(standing);
+}
+
 static enum bh_admission_priority priority_of(struct bh_request *const request,
                                               const struct bh_route_policy *const policy)
 {
@@ -164,8 +181,10 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
     const struct bh_guard *const guard = argument;
     const struct bh_route_policy *const policy = bh_request_route(request)->policy;
     int result = 0;
+    stand(request, policy); /* whoever must be looked up is, by that */
     if (!identify(guard, request, policy, &result) || !permit(guard, request, policy, &result))
         return result;
+    stand(request, policy);
     if (guard->memory && policy && policy->is_heavy && bh_memory_is_critical(guard->memory))
         return bh_memory_refuse(request);
     if (guard->stream_gate && policy && policy->is_stream)

@@ -105,32 +105,41 @@ def test_black_holed(
     assert last["written"] <= written(postgres)
 
 
-def test_no_connection_left_on_the_server(
-    postgres: Postgres, load_url: str, start_load: Callable[..., Load]
-) -> None:
-    """Others take what max_connections allows; the load goes on with what it has or gets."""
-    postgres.stop()
-    postgres.start(max_connections=READ_MAX + WRITE_MAX + 4)
-    load = start_load(load_url)
+def sleepers(postgres: Postgres, count: int) -> list[subprocess.Popen[bytes]]:
+    """So many connections of others, all there when this returns."""
     others = [
         subprocess.Popen(
-            ["psql", "-XAtq", "-c", "SELECT pg_sleep(60)", postgres.url()],
+            ["psql", "-XAtq", "-c", "SELECT pg_sleep(600)", postgres.url()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for _ in range(READ_MAX + WRITE_MAX + 4)
+        for _ in range(count)
     ]
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+    since = time.monotonic()
+    while int(postgres.sql(asleep)) < count:
+        assert time.monotonic() - since < 60 * busy()
+        time.sleep(0.02)
+    return others
+
+
+def test_no_connection_left_on_the_server(
+    postgres: Postgres, load_url: str, start_load: Callable[..., Load], slow: float
+) -> None:
+    """Others take what max_connections allows: the load is refused more (53300), and goes on with
+    what it has; when they have gone, it takes all it may."""
+    postgres.stop()
+    postgres.start(max_connections=WRITE_MAX + 4 + 8)
+    others = sleepers(postgres, 8)
     try:
-        postgres_kill = (
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'load'"
-        )
-        time.sleep(1)
-        for _ in range(3):
-            try:
-                postgres.sql(postgres_kill)
-            except AssertionError:
-                pass  # no connection for psql either
-            time.sleep(1)
+        load = start_load(load_url, deadline_s=30)
+        since = time.monotonic()
+        while not any("the server has no room, keeping to" in line for line in load.errors):
+            assert time.monotonic() - since < 20 * slow * busy(), load.now()
+            time.sleep(0.02)
+        failed = load.failed()
+        load.wait_for_ok(500)
+        assert load.failed() == failed, load.errors
     finally:
         for other in others:
             other.kill()

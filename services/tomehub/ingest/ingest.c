@@ -12,6 +12,7 @@
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/log.h"
+#include "bulkhead/loop/standing.h"
 #include "ingest/input.h"
 #include "ingest/internal.h"
 #include "library/index_merge.h"
@@ -312,6 +313,7 @@ static void run_job(struct tome_ingest_worker *const worker, const struct tome_c
 {
     const uint64_t begun_us = bh_time_now_us();
     struct bh_error error = { 0 };
+    bh_fiber_set_standing((struct bh_fiber_standing){ .tenant = (uint32_t)claim->owner_id });
     set_live(worker, claim->job_id);
     const int result = tome_job_run(worker, claim, &error);
     const double seconds = (double)(bh_time_now_us() - begun_us) / 1e6;
@@ -329,6 +331,8 @@ static void run_job(struct tome_ingest_worker *const worker, const struct tome_c
     set_live(worker, 0);
 }
 
+static const struct bh_fiber_standing can_wait = { .priority = BH_FIBER_LOW };
+
 /* One claim. False: the database could not be asked, the job is still in the queue. */
 static bool work_once(struct tome_ingest_worker *const worker)
 {
@@ -336,6 +340,7 @@ static bool work_once(struct tome_ingest_worker *const worker)
     struct tome_claim claim;
     struct bh_error error;
     bh_arena_reset(worker->arena);
+    bh_fiber_set_standing(can_wait); /* a job that was begun cannot: it would have to begin anew */
     const int result = tome_jobs_claim(ingest->options.db, ingest->instance.number, worker->arena,
                                        &claim, &error);
     if (result == 0)
@@ -437,6 +442,7 @@ static void keep_house(void *const argument)
 {
     struct tome_ingest *const ingest = argument;
     struct tome_analyzer *analyzer = NULL;
+    bh_fiber_set_standing(can_wait);
     if (tome_analyzer_create(&analyzer) != 0)
         bh_log_error("ingest", "no memory for cleaning up: deleted books keep their space");
     for (unsigned round = 0; analyzer != NULL && !atomic_load(&ingest->stopping); round++) {

@@ -65,6 +65,15 @@ static struct bh_pool_shard *next_in_line(struct bh_pool *const pool, const uint
     return patient;
 }
 
+/* What was told in an earlier hunger holds no more; who is woken tells anew. */
+static void forget_longest(struct bh_pool *const pool)
+{
+    for (unsigned i = 0; i < pool->options.shard_count; i++) {
+        if (pool->shared.shards[i])
+            pool->shared.shards[i]->longest.since_us = 0;
+    }
+}
+
 /* After every change: the hungry are counted anew, others are asked to give, and who is next is
  * woken. */
 static void look_after_line(struct bh_pool *const pool, const struct bh_pool_shard *const self,
@@ -77,6 +86,8 @@ static void look_after_line(struct bh_pool *const pool, const struct bh_pool_sha
     }
     const unsigned before = bh_pool_load(&pool->hungry);
     atomic_store_explicit(&pool->hungry, hungry, memory_order_relaxed);
+    if (before == 0 && hungry > 0)
+        forget_longest(pool);
     if (hungry > before)
         bh_pool_budget_wake_all(pool);
     struct bh_pool_shard *const next = next_in_line(pool, now_us);

@@ -47,8 +47,7 @@ struct bh_pool_shard {
     uint64_t now_us;    /* never goes back */
     uint64_t wakeup_us; /* no later than the first thing that is due */
     bool is_ticking;    /* the wake-up is told at the tick's end */
-    bool is_draining;
-    bool is_drained;
+    bool is_draining, is_drained;
     bool is_in_driver; /* inside connect, close or destroy */
     uint64_t random;
 
@@ -75,7 +74,8 @@ struct bh_pool_shard {
     _Atomic uint64_t counts[BH_POOL_COUNT_COUNT];
 
     struct bh_pool_claim claim;
-    atomic_bool is_woken; /* a wake-up is on its way */
+    struct bh_pool_held longest; /* told while another shard is hungry; under the pool's mutex */
+    atomic_bool is_woken;        /* a wake-up is on its way */
 };
 
 struct bh_pool {
@@ -102,7 +102,7 @@ struct bh_pool {
         unsigned giving;     /* tokens on their way to the hungry */
         struct bh_pool_breaker breaker;
         struct bh_error last_error;
-        uint64_t outages;
+        uint64_t refusal_logged_us, outages;
         uint64_t retired[BH_POOL_COUNT_COUNT]; /* counts of destroyed shards */
     } shared;
 };

@@ -13,7 +13,7 @@ enum bh_pool_lane {
 };
 
 enum bh_pool_priority {
-    BH_POOL_HIGH,   /* health and operators: first, may use the reserve, never shed for others */
+    BH_POOL_HIGH, /* operators, urgent routes: first, may use the reserve, never shed for others */
     BH_POOL_NORMAL, /* people */
     BH_POOL_LOW,    /* background: shed first */
     BH_POOL_PRIORITY_COUNT
@@ -51,6 +51,12 @@ struct bh_pool_lease {
     uint64_t work_us;    /* SHARED: its part of the connection's work_us */
     bool is_diverted;    /* asked for SHARED, but of a slow class */
     struct bh_list node; /* in line, or on its connection */
+};
+
+/* Who holds a connection, and since when; a copy, for others than the holder's loop. */
+struct bh_pool_held {
+    uint64_t since_us; /* 0: nobody */
+    char route[64];
 };
 
 /* Asks for a connection: 0: granted. 1: it waits; `notify` tells the end (state GRANTED, or NONE

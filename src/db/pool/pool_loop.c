@@ -11,6 +11,7 @@
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/loop/fiber.h"
+#include "bulkhead/loop/standing.h"
 
 #define LOOP_MAGIC 0x504c4f50u
 
@@ -148,6 +149,18 @@ struct bh_pool_shard *bh_pool_shard_of(struct bh_pool_loop *const joined)
 static void wake_fiber(struct bh_pool_lease *const lease)
 {
     bh_fiber_wake(lease->user);
+}
+
+void bh_pool_stand(struct bh_pool_lease *const lease)
+{
+    static const enum bh_pool_priority priorities[] = {
+        [BH_FIBER_NORMAL] = BH_POOL_NORMAL,
+        [BH_FIBER_HIGH] = BH_POOL_HIGH,
+        [BH_FIBER_LOW] = BH_POOL_LOW,
+    };
+    const struct bh_fiber_standing standing = bh_fiber_standing();
+    lease->priority = priorities[standing.priority];
+    lease->tenant = standing.tenant;
 }
 
 static void prepare(struct bh_pool_lease *const lease, struct bh_error *const reterr)

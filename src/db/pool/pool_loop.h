@@ -20,6 +20,9 @@ void bh_pool_leave(struct bh_pool_loop *joined, void (*left)(void *argument), vo
 
 struct bh_pool_shard *bh_pool_shard_of(struct bh_pool_loop *joined);
 
+/* Gives a lease that is about to be asked for the running fiber's priority and tenant. */
+void bh_pool_stand(struct bh_pool_lease *lease);
+
 /* Waits for a lease within the fiber's deadline and the acquire time-out; `lease` as described in
  * pool_lease.h, but `notify`, `user`, `error` and an unset route are seen to (the route is that of
  * the fiber's log context). 0, an error of bh_pool_request, or BH_ECANCELED: then the lease is not

@@ -148,6 +148,8 @@ void bh_pool_plan(struct bh_pool_shard *const shard)
         bh_pool_budget_unclaim(shard);
         return;
     }
+    if (bh_pool_load(&shard->pool->hungry) > 0)
+        bh_pool_tell_longest(shard);
     const bool is_paused = atomic_load_explicit(&shard->pool->is_paused, memory_order_relaxed);
     const unsigned demand = is_paused ? 0 : demand_of(shard);
     ping_idle(shard, demand);

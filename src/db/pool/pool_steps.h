@@ -83,7 +83,10 @@ void bh_pool_tell_drained(struct bh_pool_shard *shard);
 
 /* ---- pool_refusal.c: what the refused are told; each returns its code ---- */
 
+/* The message names the longest holders, of all shards; it is logged too, once a second. */
 int bh_pool_tell_busy(const struct bh_pool_shard *shard, const struct bh_pool_lease *lease,
                       const char *why);
 int bh_pool_tell_unavailable(struct bh_pool_shard *shard, const struct bh_pool_lease *lease);
 int bh_pool_tell_shutdown(const struct bh_pool_lease *lease);
+/* Tells the other shards, one of which is hungry, who has held a connection here the longest. */
+void bh_pool_tell_longest(struct bh_pool_shard *shard);

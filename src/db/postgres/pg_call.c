@@ -101,10 +101,10 @@ static int attempt_alone(struct bh_pool_loop *const pool, const unsigned stateme
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a statement");
     request->lease = (struct bh_pool_lease){
         .lane = call->statement->is_slow ? BH_POOL_LANE_EXCLUSIVE : BH_POOL_LANE_SHARED,
-        .priority = BH_POOL_NORMAL,
         .statement_class = statement_class,
         .deadline_us = bh_fiber_deadline(),
     };
+    bh_pool_stand(&request->lease);
     int code = bh_pool_acquire(pool, &request->lease, reterr);
     if (code) {
         free(request);

@@ -16,6 +16,8 @@
 #define WRITE_CONNECTIONS 10
 #define WRITE_CONNECTIONS_MIN 2
 #define CONNECTIONS_MAX 1000
+#define RESERVE_FROM 4
+#define TENANT_PERCENT 50 /* counts only while others wait: nothing is left unused for it */
 #define CONNECTOR_THREADS 4
 #define CANCELER_THREADS 2
 #define WORKER_QUEUE_MAX 4096
@@ -113,6 +115,12 @@ static void write_host(void *const gate, const bool is_down)
     to->host(to->argument, BH_DB_WRITE, is_down);
 }
 
+/* One for what is urgent, where enough is left for everybody else. */
+static unsigned reserve_of(const unsigned minimum, const unsigned limit)
+{
+    return limit >= RESERVE_FROM && minimum < limit ? 1 : 0;
+}
+
 static int make_pool(struct bh_pg_database *const database, const enum bh_pg_pool which,
                      struct bh_error *const reterr)
 {
@@ -127,6 +135,7 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.maximum = is_write ? options->write_maximum : options->read_maximum;
     if (which == BH_PG_READ && options->read_url)
         pool.minimum = 1; /* the replica serves reads as a rule */
+    pool.tenant_percent = TENANT_PERCENT;
     pool.waiters_maximum = database->options.waiters_maximum;
     pool.class_count = (unsigned)database->options.statement_count + 1;
     pool.acquire_timeout_us = database->options.acquire_timeout_us;
@@ -137,6 +146,7 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.lifetime_us = options->lifetime_us;
     pool.idle_timeout_us = options->idle_timeout_us;
     pool.leak_us = options->leak_us;
+    pool.reserve = reserve_of(pool.minimum, pool.maximum + pool.overflow);
     if (options->no_ping)
         pool.ping_after_us = BH_NEVER_US;
     if (database->options.gate && which != BH_PG_REPLICA) {

@@ -219,8 +219,8 @@ static int acquire(struct transaction *const transaction, const enum bh_pg_pool 
     struct bh_pool_loop *pool;
     transaction->pool = which;
     transaction->lease = (struct bh_pool_lease){ .lane = BH_POOL_LANE_EXCLUSIVE,
-                                                 .priority = BH_POOL_NORMAL,
                                                  .deadline_us = bh_fiber_deadline() };
+    bh_pool_stand(&transaction->lease);
     const int code = bh_pg_shards_pool(&transaction->database->shards, which, &pool, reterr);
     return code ? code : bh_pool_acquire(pool, &transaction->lease, reterr);
 }

@@ -23,6 +23,7 @@ enum call_state {
  * queue or has ended. */
 struct call {
     const char *what;
+    struct bh_str route; /* of the caller's log context; empty: none */
     bh_sqlite_function *function;
     void *argument;
     struct bh_error *reterr;
@@ -32,6 +33,7 @@ struct call {
     struct bh_sqlite_stop stop;
     uint64_t submitted_us;
     int result;
+    bool is_logged; /* why it was refused */
 
     struct bh_loop *loop; /* NULL: a thread without a loop waits */
     struct bh_fiber *fiber;
@@ -62,6 +64,7 @@ struct bh_sqlite_thread {
     struct call *call;
     struct bh_sqlite_hold *holder;
     const char *what;       /* runs or ran last */
+    struct bh_str route;    /* for whom: its caller waits, or holds this thread */
     uint64_t busy_since_us; /* running or held */
     uint64_t held_until_us;
     unsigned shrinks; /* of the lane's wishes to shrink, those fulfilled */
@@ -86,7 +89,8 @@ struct bh_sqlite_lane {
         int start_result;
         struct bh_error start_error;
         bool ending;
-        unsigned shrinks;                             /* wishes so far */
+        unsigned shrinks; /* wishes so far */
+        uint64_t refusal_logged_us;
         uint64_t granted, waited, timed_out, refused; /* see struct bh_db_statistics */
     } shared;
 };
@@ -109,6 +113,7 @@ static void give(struct bh_sqlite_thread *const thread, struct call *const call)
     thread->state = THREAD_RUNNING;
     thread->call = call;
     thread->what = call->what;
+    thread->route = call->route;
     call->state = CALL_GIVEN;
 }
 
@@ -442,8 +447,10 @@ static void call_init(struct call *const call, const char *const what,
 {
     struct bh_fiber *const fiber = bh_fiber_current();
     bh_assert(fiber || !bh_loop_current()); /* a loop must not be blocked */
+    const struct bh_log_context *const context = bh_log_context_get();
     *call = (struct call){
         .what = what,
+        .route = context ? context->route : BH_STR_NONE,
         .function = function,
         .argument = argument,
         .reterr = reterr,
@@ -464,6 +471,8 @@ static int call_fini(struct call *const call, const int result)
 {
     if (!call->fiber)
         pthread_cond_destroy(&call->ended);
+    if (call->is_logged && call->reterr)
+        bh_log_warning("db", "%s", call->reterr->message);
     if (result < 0)
         bh_db_metrics_error(result);
     return result;
@@ -492,8 +501,9 @@ static int unwanted(struct bh_sqlite_lane *const lane, const struct call *const 
                   : 0;
 }
 
-/* Who keeps the others waiting: the thread that has been busy the longest. Under the mutex. */
-static int busy_error(struct bh_sqlite_lane *const lane, const struct call *const call,
+/* Who keeps the others waiting: the thread that has been busy the longest. Logged once a second.
+ * Under the mutex. */
+static int busy_error(struct bh_sqlite_lane *const lane, struct call *const call,
                       const char *const why, struct bh_error *const reterr)
 {
     const struct bh_sqlite_thread *longest = &lane->threads[0];
@@ -501,13 +511,17 @@ static int busy_error(struct bh_sqlite_lane *const lane, const struct call *cons
         if (lane->threads[i].busy_since_us < longest->busy_since_us)
             longest = &lane->threads[i];
     }
-    const uint64_t busy_us = bh_time_now_us() - longest->busy_since_us;
+    const uint64_t now_us = bh_time_now_us(), busy_us = now_us - longest->busy_since_us;
+    const bool has_route = longest->route.size > 0;
+    call->is_logged = now_us - lane->shared.refusal_logged_us >= BH_SECOND_US;
+    if (call->is_logged)
+        lane->shared.refusal_logged_us = now_us;
     return bh_error_set(reterr, BH_EBUSY,
                         "\"%s\" got no %s connection: %s; %u of %u are busy, the longest for "
-                        "%.1f s with \"%s\"",
+                        "%.1f s with \"%s\"%s%.*s",
                         call->what, lane->options.writer ? "write" : "read", why,
                         lane->thread_count, lane->thread_count, (double)busy_us / 1e6,
-                        longest->what);
+                        longest->what, has_route ? " for " : "", BH_STR_ARGS(longest->route));
 }
 
 static int submit(struct bh_sqlite_lane *const lane, struct call *const call)

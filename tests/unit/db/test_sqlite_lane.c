@@ -167,14 +167,17 @@ static void test_order(void **const state)
 static void too_many_are_refused(void *const argument)
 {
     (void)argument;
+    static const struct bh_log_context context = { .route = BH_STR("PATCH /slow") };
     struct caller callers[3] = { 0 };
+    bh_fiber_set_log_context(&context);
     struct bh_db_transaction *const holder = begin(BH_DB_WRITE);
+    bh_fiber_set_log_context(NULL);
     for (size_t i = 0; i < 3; i++)
         start(&callers[i], BH_DB_WRITE, SQL_INSERT);
     assert_true(callers[2].ended);
     assert_int_equal(callers[2].result, BH_EBUSY);
     assert_non_null(strstr(callers[2].error.message, "too many wait already"));
-    assert_non_null(strstr(callers[2].error.message, "with \"begin\""));
+    assert_non_null(strstr(callers[2].error.message, "with \"begin\" for PATCH /slow"));
     struct bh_db_statistics now;
     bh_db_statistics(db, BH_DB_WRITE, &now);
     assert_int_equal(now.size, 1);

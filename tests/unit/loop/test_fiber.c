@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bulkhead/base/time.h"
+#include "bulkhead/loop/standing.h"
 
 /* A record of what happened in which order. */
 static char trace[64];
@@ -311,6 +312,34 @@ static void test_local(void **const state)
     assert_int_equal(destroyed_locals, 11);
 }
 
+static void stands(void *const argument)
+{
+    const struct bh_fiber_standing new = bh_fiber_standing();
+    assert_int_equal(new.priority, BH_FIBER_NORMAL);
+    assert_int_equal(new.tenant, 0);
+    bh_fiber_set_standing(*(const struct bh_fiber_standing *)argument);
+    bh_fiber_yield();
+    assert_int_equal(bh_fiber_standing().tenant, 7);
+}
+
+static void standing_follows_the_fiber(void *const argument)
+{
+    (void)argument;
+    static struct bh_fiber_standing low = { .priority = BH_FIBER_LOW, .tenant = 7 };
+    for (int i = 0; i < 2; i++) { /* the second in a fiber used before */
+        assert_int_equal(bh_fiber_spawn(bh_loop_current(), stands, &low), 0);
+        assert_int_equal(bh_fiber_standing().priority, BH_FIBER_NORMAL);
+        while (bh_fiber_count(bh_loop_current()) > 1)
+            bh_fiber_yield();
+    }
+}
+
+static void test_standing(void **const state)
+{
+    (void)state;
+    in_fiber_run(standing_follows_the_fiber, NULL);
+}
+
 static void test_log_context(void **const state)
 {
     (void)state;
@@ -330,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup(test_nested, reset_trace),
         cmocka_unit_test_setup(test_log_context, reset_trace),
         cmocka_unit_test_setup(test_local, reset_trace),
+        cmocka_unit_test_setup(test_standing, reset_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

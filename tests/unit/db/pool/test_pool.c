@@ -3,6 +3,7 @@
  * number behind it is the complaint about another pool that it answers.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "bulkhead/base/log.h"
 #include "bulkhead/db/statistics.h"
@@ -225,6 +226,72 @@ static void a_time_out_names_who_holds_the_connections(void **const state)
     sim_fini(&sim);
 }
 
+/* What is logged from now on, as text. */
+static int log_ends[2];
+
+static void begin_log(void)
+{
+    assert_int_equal(pipe(log_ends), 0);
+    bh_log_setup(BH_LOG_WARNING, BH_LOG_TEXT, log_ends[1]);
+}
+
+static void end_log(char *const text, const size_t size)
+{
+    bh_log_flush();
+    bh_log_setup(BH_LOG_ERROR, BH_LOG_TEXT, 2);
+    close(log_ends[1]);
+    size_t length = 0;
+    for (ssize_t got; (got = read(log_ends[0], text + length, size - 1 - length)) > 0;)
+        length += (size_t)got;
+    text[length] = '\0';
+    close(log_ends[0]);
+}
+
+static unsigned occurrences(const char *text, const char *const words)
+{
+    unsigned count = 0;
+    for (; (text = strstr(text, words)); text += strlen(words))
+        count++;
+    return count;
+}
+
+static void a_timeout_names_who_holds_on_another_loop(void **const state)
+{
+    (void)state;
+    struct bh_pool_options options;
+    struct sim sim;
+    options_of(&options, 0, 1);
+    options.shard_count = 2;
+    options.acquire_timeout_us = 2 * BH_SECOND_US;
+    start_with(&sim, &options);
+    struct sim_lease holders[2], waiters[3];
+    char log[4096];
+    for (unsigned round = 0; round < 2; round++) {
+        sim_lease_init(&holders[round], &sim);
+        holders[round].base.route = round == 0 ? BH_STR("PATCH /first") : BH_STR("PATCH /second");
+        assert_int_equal(sim_request(&holders[round], 0), round == 0 ? 1 : 0);
+        sim_run(&sim, BH_SECOND_US);
+        begin_log();
+        for (unsigned i = 0; i < 3; i++) {
+            sim_lease_init(&waiters[i], &sim);
+            assert_int_equal(sim_request(&waiters[i], 1), 1);
+        }
+        sim_run(&sim, 2 * BH_SECOND_US);
+        end_log(log, sizeof(log));
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(waiters[i].base.result, BH_EBUSY);
+            assert_non_null(strstr(waiters[i].error.message, "1 of 1 are busy"));
+            assert_non_null(strstr(waiters[i].error.message, "the longest for "));
+            assert_non_null(
+                strstr(waiters[i].error.message, (const char *)holders[round].base.route.data));
+        }
+        assert_int_equal(occurrences(log, "got no test connection"), 1);
+        assert_int_equal(occurrences(log, holders[round].base.route.data), 1);
+        sim_release(&holders[round], BH_POOL_CLEAN);
+    }
+    sim_fini(&sim);
+}
+
 static void the_callers_own_deadline_is_told_apart(void **const state)
 {
     (void)state;
@@ -366,11 +433,15 @@ static void a_leak_is_told_once(void **const state)
     options.leak_us = 10 * BH_SECOND_US;
     start_with(&sim, &options);
     struct sim_lease lease;
+    char log[4096];
     assert_int_equal(sim_ask(&lease, &sim), 0);
+    begin_log();
     sim_run(&sim, 9 * BH_SECOND_US);
     assert_int_equal(sim_stats(&sim).leaks, 0);
     sim_run(&sim, 100 * BH_SECOND_US);
+    end_log(log, sizeof(log));
     assert_int_equal(sim_stats(&sim).leaks, 1);
+    assert_int_equal(occurrences(log, "a connection is held for 10.0 s already by GET /test"), 1);
     sim_release(&lease, BH_POOL_CLEAN);
     sim_fini(&sim);
 }
@@ -665,6 +736,7 @@ int main(void)
         cmocka_unit_test(a_newcomer_does_not_overtake_who_waits_for_a_ping),
         cmocka_unit_test(a_lease_withdrawn_in_the_moment_of_its_grant_goes_to_the_next),
         cmocka_unit_test(priorities_go_first),
+        cmocka_unit_test(a_timeout_names_who_holds_on_another_loop),
         cmocka_unit_test(a_full_line_sheds_the_newest_of_the_lowest),
         cmocka_unit_test(under_a_standing_queue_only_low_priority_is_shed),
         cmocka_unit_test(a_tenant_is_capped_while_others_wait_and_borrows_when_not),

@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "bulkhead/db/postgres.h"
+#include "bulkhead/loop/standing.h"
 
 enum {
     SQL_ECHO_INT,
@@ -545,6 +546,81 @@ static void test_crowd(void **const state)
     in_a_fiber(state, no_answer_goes_astray);
 }
 
+/* ---- Who comes first ---- */
+
+struct taker {
+    struct test *test;
+    struct bh_fiber_standing standing;
+    bool is_granted, is_to_end, has_ended;
+    int result;
+    struct bh_error error;
+};
+
+static void hold_a_connection(void *const argument)
+{
+    struct taker *const taker = argument;
+    struct bh_db_transaction *transaction;
+    bh_fiber_set_standing(taker->standing);
+    taker->result = bh_db_begin(taker->test->db, BH_DB_WRITE, &transaction, &taker->error);
+    taker->is_granted = taker->result == 0;
+    while (taker->is_granted && !taker->is_to_end)
+        assert_int_equal(bh_fiber_sleep(BH_MS_US), 0);
+    if (taker->is_granted)
+        bh_db_rollback(transaction);
+    taker->has_ended = true;
+}
+
+static void await(const bool *const is_so)
+{
+    while (!*is_so)
+        assert_int_equal(bh_fiber_sleep(BH_MS_US), 0);
+}
+
+static void end_taker(struct taker *const taker)
+{
+    taker->is_to_end = true;
+    await(&taker->has_ended);
+}
+
+static void the_line_goes_by_standing(void *const argument)
+{
+    struct test *const test = argument;
+    enum { A, B, C, AGAIN, OTHER, LOW, HIGH, COUNT };
+    struct taker takers[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        takers[i] = (struct taker){ .test = test, .standing = { .tenant = 1 } };
+    takers[OTHER].standing.tenant = 2;
+    takers[LOW].standing = (struct bh_fiber_standing){ .priority = BH_FIBER_LOW };
+    takers[HIGH].standing = (struct bh_fiber_standing){ .priority = BH_FIBER_HIGH };
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(bh_fiber_spawn(bh_loop_current(), hold_a_connection, &takers[i]), 0);
+        if (i <= C)
+            await(&takers[i].is_granted);
+    }
+    await(&takers[HIGH].is_granted); /* the reserve */
+    end_taker(&takers[HIGH]);
+    assert_int_equal(bh_fiber_sleep(100 * BH_MS_US), 0);
+    assert_false(takers[AGAIN].is_granted || takers[OTHER].is_granted || takers[LOW].is_granted);
+    end_taker(&takers[A]);
+    await(&takers[OTHER].is_granted); /* its tenant has none, the first in line's has two */
+    assert_false(takers[AGAIN].is_granted);
+    assert_int_equal(bh_fiber_sleep(1100 * BH_MS_US), 0); /* the line stands for that long */
+    end_taker(&takers[B]);
+    await(&takers[AGAIN].is_granted);
+    await(&takers[LOW].has_ended);
+    assert_int_equal(takers[LOW].result, BH_EBUSY);
+    assert_non_null(strstr(takers[LOW].error.message, "the line has been too long for a while"));
+    end_taker(&takers[C]);
+    end_taker(&takers[AGAIN]);
+    end_taker(&takers[OTHER]);
+}
+
+static void test_standing(void **const state)
+{
+    reopen(*state, &(struct bh_postgres_options){ .loops = 1, .write_maximum = 4 });
+    in_a_fiber(state, the_line_goes_by_standing);
+}
+
 /* ---- Losses ---- */
 
 static void idle_transactions_end(void *const argument)
@@ -663,6 +739,7 @@ int main(void)
         TEST(test_cancel),
         TEST(test_deadline),
         TEST(test_crowd),
+        TEST(test_standing),
         TEST(test_statement_timeout),
         TEST(test_idle_transaction),
         TEST(test_terminated),
