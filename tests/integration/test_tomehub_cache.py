@@ -168,7 +168,7 @@ def test_what_is_past_its_time_bridges_the_next(
     with JsonClient(server.port) as client, ExitStack() as stack:
 
         def ask() -> RawConnection:
-            connection = stack.enter_context(RawConnection(server.port))
+            connection = RawConnection(server.port)
             connection.send(f"GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode())
             return connection
 
@@ -180,8 +180,9 @@ def test_what_is_past_its_time_bridges_the_next(
                 connection = ask()
                 if select.select([connection.socket], [], [], 0.05)[0]:
                     assert is_hit(connection.read_answer())
+                    connection.socket.close()
                 else:
-                    making.append(connection)
+                    making.append(stack.enter_context(connection))
                 assert len(making) < 50, "who comes meanwhile has to wait"
         assert [is_hit(one.read_answer()) for one in making].count(False) == 1, "it is made by one"
         assert is_hit(client.get(path)), "and kept for all"
