@@ -217,7 +217,7 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = SECONDS(2),
       .maximum = SECONDS(600),
       .unit = "s",
-      .help = "PostgreSQL: how long connecting to one host may take, in whole seconds.",
+      .help = "PostgreSQL: how long connecting may take; of several hosts each gets its part, 2s at most.",
       FIELD(db_connect_timeout_us) },
     { .name = "DB_STATEMENT_TIMEOUT",
       .type = BH_SETTING_DURATION,

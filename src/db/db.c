@@ -90,6 +90,28 @@ void bh_db_note_seen(struct bh_db *const db)
         db->driver->note_seen(db);
 }
 
+static int no_control(const struct bh_db *const db, struct bh_error *const reterr)
+{
+    return bh_error_set(reterr, BH_EUNSUPPORTED,
+                        "%s has no connections to resize, replace or pause: set its sizes and "
+                        "reload",
+                        db->driver->backend);
+}
+
+int bh_db_control(struct bh_db *const db, const enum bh_db_lane lane,
+                  const enum bh_db_action action, struct bh_error *const reterr)
+{
+    return db->driver->control != NULL ? db->driver->control(db, lane, action)
+                                       : no_control(db, reterr);
+}
+
+int bh_db_resize(struct bh_db *const db, const enum bh_db_lane lane, const unsigned minimum,
+                 const unsigned maximum, struct bh_error *const reterr)
+{
+    return db->driver->resize != NULL ? db->driver->resize(db, lane, minimum, maximum, reterr)
+                                      : no_control(db, reterr);
+}
+
 const char *bh_db_backend(const struct bh_db *const db)
 {
     return db->driver->backend;

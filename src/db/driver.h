@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "bulkhead/db/control.h"
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
 #include "bulkhead/db/statistics.h"
@@ -30,6 +31,11 @@ struct bh_driver {
                        struct bh_db_statistics *ret_statistics);
     bool (*change_mark)(struct bh_db *db, uint64_t *ret_mark); /* NULL: there is none */
     void (*note_seen)(struct bh_db *db); /* NULL: no read is older than another */
+
+    /* Of bulkhead/db/control.h. Both NULL: there are no connections to be controlled. */
+    int (*control)(struct bh_db *db, enum bh_db_lane lane, enum bh_db_action action);
+    int (*resize)(struct bh_db *db, enum bh_db_lane lane, unsigned minimum, unsigned maximum,
+                  struct bh_error *reterr);
 
     int (*query)(struct bh_db *db, enum bh_db_lane lane, const struct bh_statement *statement,
                  const struct bh_db_value *parameters, size_t parameter_count,

@@ -12,6 +12,7 @@ static void add(struct bh_db_statistics *const sum, const struct bh_db_statistic
     sum->overflow += lane->overflow;
     sum->waiting += lane->waiting;
     sum->is_down |= lane->is_down;
+    sum->is_paused |= lane->is_paused;
     sum->granted += lane->granted;
     sum->waited += lane->waited;
     sum->timed_out += lane->timed_out;
@@ -33,6 +34,7 @@ static void write_figures(struct bh_json *const json, const struct bh_db_statist
     bh_json_kv_int(json, "connected", (int64_t)lane->connected);
     bh_json_key(json, BH_STR("reuse"));
     bh_json_fixed(json, bh_db_reuse_ratio(lane->granted, lane->connected), 6);
+    bh_json_kv_bool(json, "paused", lane->is_paused);
 }
 
 int bh_database_health_respond(struct bh_request *const request, struct bh_db *const db)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -96,3 +98,80 @@ def test_changes_do_not_wait_for_uploads(
                 assert client.patch("/api/books/1", {"title": "Another"}).status == 200
                 assert postgres.sql(BLOCKED) == "3"
             assert {upload.result().status for upload in uploads} <= {200, 202}
+
+
+READERS = (
+    "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity"
+    " WHERE application_name = 'bulkhead' AND query NOT ILIKE '%listen%'"
+)
+
+
+def control(client: JsonClient, lane: str, **asked: object) -> Answer:
+    return client.patch(f"/api/admin/pools/{lane}", asked)
+
+
+def is_paused(client: JsonClient) -> bool:
+    lanes = client.get("/api/health/database").json["lanes"]
+    return lanes["read"]["paused"] is True and lanes["write"]["paused"] is False
+
+
+def test_an_operator_resizes_replaces_and_pauses(
+    postgres: Postgres, start_tomehub: Callable[..., Server]
+) -> None:
+    server = start_tomehub(DATABASE_URL=postgres.url(), LOOPS=1, CACHE_ENABLED="off")
+    with JsonClient(server.port) as client, JsonClient(server.port) as other:
+        client.ingest_text("Band", "It was the speckled band.")
+        answer = control(client, "read", minimum=1, maximum=3)
+        assert answer.status == 200 and answer.json["lanes"]["read"]["pool_size"] == 3, answer.text
+        refused = control(client, "read", minimum=4, maximum=3)
+        assert refused.status == 422 and "4" in refused.text, refused.text
+        before = set(postgres.sql(READERS).split())
+        assert control(client, "read", evict=True).status == 200
+        assert control(client, "write", evict=True).status == 200
+        wait_until(lambda: not before & set(postgres.sql(READERS).split()))
+        assert other.get("/api/books/1").json["title"] == "Band"
+        with ThreadPoolExecutor(2) as pool:
+            begun = time.monotonic()
+            paused = pool.submit(control, client, "read", pause_seconds=2)
+            wait_until(lambda: is_paused(other))
+            assert other.get("/api/books/1").status == 200
+            assert time.monotonic() - begun > 1.9
+            assert paused.result().status == 200
+
+
+def test_a_pause_ends_with_who_asked_for_it(
+    postgres: Postgres, start_tomehub: Callable[..., Server]
+) -> None:
+    server = start_tomehub(DATABASE_URL=postgres.url(), CACHE_ENABLED="off")
+    with JsonClient(server.port) as client:
+        client.ingest_text("Band", "It was the speckled band.")
+        body = b'{"pause_seconds": 60}'
+        with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+            leaving.sendall(
+                b"PATCH /api/admin/pools/read HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/json\r\n"
+                + f"Content-Length: {len(body)}\r\n\r\n".encode()
+                + body
+            )
+            wait_until(lambda: is_paused(client))
+        assert client.get("/api/books/1").status == 200
+        assert not is_paused(client)
+
+
+def test_what_cannot_be_asked_of_the_pools(start_tomehub: Callable[..., Server]) -> None:
+    server = start_tomehub()  # on SQLite
+    with JsonClient(server.port) as client:
+        answer = control(client, "read", minimum=1, maximum=3)
+        assert answer.status == 409 and "sqlite" in answer.text, answer.text
+        assert control(client, "write", evict=True).status == 409
+        cases: list[tuple[str, dict[str, object], str]] = [
+            ("sideways", {"evict": True}, "lane"),
+            ("read", {}, "nothing is asked for"),
+            ("read", {"maximum": 3}, "go together"),
+            ("read", {"minimum": 0, "maximum": 3}, "minimum"),
+            ("read", {"pause_seconds": 61}, "pause_seconds"),
+            ("read", {"size": 3}, "size"),
+        ]
+        for lane, asked, word in cases:
+            answer = control(client, lane, **asked)
+            assert answer.status == 422 and word in answer.text, answer.text

@@ -17,6 +17,7 @@ struct bh_db_statistics {
     unsigned overflow; /* of those: above `size` */
     unsigned waiting;  /* calls */
     bool is_down;      /* the database takes no connections */
+    bool is_paused;    /* by bulkhead/db/control.h */
 
     /* Since the database was opened. */
     uint64_t granted;   /* times a connection was given to a call or transaction */

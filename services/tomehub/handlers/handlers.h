@@ -15,6 +15,7 @@ bh_handler tome_handle_export;
 bh_handler tome_handle_ingest, tome_handle_job, tome_handle_jobs;
 bh_handler tome_handle_site;
 bh_handler tome_handle_queries;
+bh_handler tome_handle_pool;
 bh_handler tome_handle_health_database, tome_handle_health_streams;
 bh_handler tome_handle_health_memory, tome_handle_health_restart;
 bh_handler tome_handle_health, tome_handle_live, tome_handle_ready, tome_handle_metrics;

@@ -315,6 +315,7 @@ static void add_statistics(struct bh_pool *const pool, struct bh_db_statistics *
     sum->overflow += stats.total > stats.maximum ? stats.total - stats.maximum : 0;
     sum->waiting += stats.waiting;
     sum->is_down |= stats.down;
+    sum->is_paused |= stats.paused;
     sum->granted += stats.granted;
     sum->waited += stats.waited;
     sum->timed_out += stats.timed_out;
@@ -333,4 +334,41 @@ void bh_pg_database_statistics(struct bh_db *const db, const enum bh_db_lane lan
     const bool is_down = ret_statistics->is_down; /* the primary's: it serves when the replica is */
     add_statistics(database->shards.pools[BH_PG_REPLICA], ret_statistics);
     ret_statistics->is_down = is_down;
+}
+
+static void control(struct bh_pool *const pool, const enum bh_db_action action)
+{
+    if (action == BH_DB_PAUSE)
+        bh_pool_pause(pool);
+    else if (action == BH_DB_RESUME)
+        bh_pool_resume(pool);
+    else
+        bh_pool_evict(pool);
+}
+
+int bh_pg_database_control(struct bh_db *const db, const enum bh_db_lane lane,
+                           const enum bh_db_action action)
+{
+    const struct bh_pg_database *const database = bh_pg_database_of(db);
+    control(database->shards.pools[lane], action);
+    if (lane == BH_DB_READ && database->postgres.read_url)
+        control(database->shards.pools[BH_PG_REPLICA], action);
+    return 0;
+}
+
+int bh_pg_database_resize(struct bh_db *const db, const enum bh_db_lane lane,
+                          const unsigned minimum, const unsigned maximum,
+                          struct bh_error *const reterr)
+{
+    const struct bh_pg_database *const database = bh_pg_database_of(db);
+    const unsigned overflow = lane == BH_DB_WRITE ? 0 : database->postgres.overflow;
+    const bool has_replica = lane == BH_DB_READ && database->postgres.read_url;
+    if (has_replica) {
+        const int result = bh_pool_resize(database->shards.pools[BH_PG_REPLICA], minimum, maximum,
+                                          overflow, reterr);
+        if (result)
+            return result;
+    }
+    return bh_pool_resize(database->shards.pools[lane], has_replica ? 1 : minimum, maximum,
+                          overflow, reterr);
 }
