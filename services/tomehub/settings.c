@@ -217,7 +217,8 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = SECONDS(2),
       .maximum = SECONDS(600),
       .unit = "s",
-      .help = "PostgreSQL: how long connecting may take; of several hosts each gets its part, 2s at most.",
+      .help = "PostgreSQL: how long connecting may take; of several hosts each gets its part, 2s "
+              "at most.",
       FIELD(db_connect_timeout_us) },
     { .name = "DB_STATEMENT_TIMEOUT",
       .type = BH_SETTING_DURATION,
