@@ -440,7 +440,7 @@ static int connect_to_any(const struct bh_pg_config *const config, const char *c
     const unsigned first = atomic_load(&config->host->turn) % config->host_count;
     const unsigned hosts = config->is_one_at_a_time ? 1 : config->host_count;
     const bool passes_by = hosts > 1 && !are_all_silent(config);
-    int result = BH_EUNAVAILABLE;
+    int result = bh_error_set(reterr, BH_EUNAVAILABLE, "no host has answered for a second");
     for (unsigned i = 0; i < hosts && result == BH_EUNAVAILABLE && !is_given_up(patience); i++) {
         const unsigned host = (first + i) % config->host_count;
         if (passes_by && is_silent(config, host))
