@@ -4,12 +4,14 @@
  */
 #include "db/postgres/pg_call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/time.h"
 
 #define FINAL_GRACE_US (2 * BH_SECOND_US)
+#define BUDGET_SIZE 80
 #define ATTEMPTS_MAX 3 /* of a statement refused for its preparation, or for another's failure */
 
 void bh_pg_call_init(struct bh_pg_call *const call, const struct bh_statement *const statement,
@@ -84,6 +86,35 @@ static int outcome(const struct bh_pg_call *const call, struct bh_error *const r
     return call->code;
 }
 
+static uint64_t own_limit_ms(const struct bh_pg_connection *const connection)
+{
+    return connection->config->options->postgres->statement_timeout_us / BH_MS_US;
+}
+
+uint64_t bh_pg_call_budget_ms(const struct bh_pg_connection *const connection)
+{
+    const uint64_t own_ms = own_limit_ms(connection);
+    const uint64_t deadline_us = bh_fiber_deadline(), now_us = bh_time_now_us();
+    const uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+    const uint64_t left_ms = left_us / BH_MS_US + 1;
+    return left_ms < own_ms ? left_ms : own_ms;
+}
+
+/* Holds the next attempt to what is left of the caller's time. `text` is borrowed until it is sent.
+ * Not SET LOCAL: outside of a transaction block, where it would do the same until the sync, the
+ * server warns of it. */
+static void set_budget(struct bh_pg_call *const call,
+                       const struct bh_pg_connection *const connection,
+                       char text[const static BUDGET_SIZE])
+{
+    const uint64_t budget_ms = bh_pg_call_budget_ms(connection);
+    if (budget_ms == own_limit_ms(connection))
+        return;
+    snprintf(text, BUDGET_SIZE, "SELECT set_config('statement_timeout', '%llu', true)",
+             (unsigned long long)budget_ms);
+    call->before[0] = text;
+}
+
 static int stopped_early(const struct bh_pg_call *const call, const int stopped,
                          struct bh_error *const reterr)
 {
@@ -112,15 +143,18 @@ static int attempt_alone(struct bh_pool_loop *const pool, const unsigned stateme
     }
     struct bh_pg_connection *const connection = bh_pg_connection_of(&request->lease);
     request->is_leased = true;
-    call->shares_segment = is_first && connection->config->lane == BH_DB_READ &&
-                           request->lease.lane == BH_POOL_LANE_SHARED &&
+    const bool is_exclusive = request->lease.lane == BH_POOL_LANE_EXCLUSIVE;
+    char budget[BUDGET_SIZE];
+    if (is_exclusive)
+        set_budget(call, connection, budget);
+    call->shares_segment = is_first && connection->config->lane == BH_DB_READ && !is_exclusive &&
                            request->lease.work_us <= BH_PG_SEGMENT_US;
     code = bh_pg_connection_send(connection, request, reterr);
+    call->before[0] = NULL;
     if (code) {
         request_ended(request, connection);
         return code;
     }
-    const bool is_exclusive = request->lease.lane == BH_POOL_LANE_EXCLUSIVE;
     code = wait_for(call);
     if (!code)
         return outcome(call, reterr);

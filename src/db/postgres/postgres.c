@@ -24,10 +24,11 @@ struct transaction {
     enum bh_pg_pool pool;
     struct bh_pool_lease lease;
     struct bh_pg_connection *connection;
-    char budget[64]; /* the text that limits its statements, or empty */
-    bool is_begun;   /* in the database too: with the first statement */
-    bool is_running; /* a statement nobody waits for */
-    int failed;      /* 0, or the code of the error after which only rollback is left */
+    char budget[64];    /* the text that limits its statements, while it is sent */
+    uint64_t budget_ms; /* what the server lets each of them take */
+    bool is_begun;      /* in the database too: with the first statement */
+    bool is_running;    /* a statement nobody waits for */
+    int failed;         /* 0, or the code of the error after which only rollback is left */
 };
 
 #define STATEMENT(statement_name, text)                                   \
@@ -202,17 +203,6 @@ static void give_back(struct transaction *const transaction)
     bh_pool_return(&transaction->lease, outcome);
 }
 
-/* What is left until the fiber's deadline, where that is less than any statement may take. */
-static void set_budget(struct transaction *const transaction)
-{
-    const uint64_t deadline_us = bh_fiber_deadline(), now_us = bh_time_now_us();
-    const uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
-    const unsigned long long budget_ms = left_us / BH_MS_US + 1;
-    if (left_us < transaction->database->postgres.statement_timeout_us)
-        snprintf(transaction->budget, sizeof(transaction->budget),
-                 "SET LOCAL statement_timeout = %llu", budget_ms);
-}
-
 static int acquire(struct transaction *const transaction, const enum bh_pg_pool which,
                    struct bh_error *const reterr)
 {
@@ -258,7 +248,7 @@ static void begin_in_fiber(void *const argument)
         return;
     beginning->span->granted_us = bh_time_now_us();
     transaction->connection = bh_pg_connection_of(&transaction->lease);
-    set_budget(transaction);
+    transaction->budget_ms = transaction->database->postgres.statement_timeout_us / BH_MS_US;
 }
 
 static int database_begin(struct bh_db *const db, const enum bh_db_lane lane,
@@ -361,14 +351,33 @@ static int transaction_commit(struct bh_db_transaction *const base,
 
 /* ---- Inside a transaction ---- */
 
+static bool is_pipelined(const struct held *const held)
+{
+    return !held->migration && !bh_pg_plain_is_copy(held->call.statement);
+}
+
+/* The text that holds the next statement to what is left until the fiber's deadline; NULL where
+ * what the server knows will do: once begun, down to half of it. */
+static const char *renew_budget(struct transaction *const transaction)
+{
+    const uint64_t set_ms = transaction->budget_ms;
+    const uint64_t least_ms = transaction->is_begun ? set_ms / 2 : set_ms;
+    const uint64_t budget_ms = bh_pg_call_budget_ms(transaction->connection);
+    if (budget_ms >= least_ms && budget_ms <= set_ms)
+        return NULL;
+    transaction->budget_ms = budget_ms;
+    snprintf(transaction->budget, sizeof(transaction->budget), "SET LOCAL statement_timeout = %llu",
+             (unsigned long long)budget_ms);
+    return transaction->budget;
+}
+
 /* With the first statement, in one round trip. What cannot be pipelined begins by itself. */
 static void begin_with(struct held *const held)
 {
     struct transaction *const transaction = held->transaction;
-    const char *const texts[2] = { begin_texts[transaction->pool],
-                                   transaction->budget[0] ? transaction->budget : NULL };
+    const char *const texts[2] = { begin_texts[transaction->pool], renew_budget(transaction) };
     transaction->is_begun = true;
-    if (held->migration || bh_pg_plain_is_copy(held->call.statement))
+    if (!is_pipelined(held))
         held->code = bh_pg_plain_run(transaction->connection, "begin", texts, 2, held->reterr);
     else
         memcpy(held->call.before, texts, sizeof(texts));
@@ -381,6 +390,8 @@ static void held_in_fiber(void *const argument)
     struct bh_pg_call *const call = &held->call;
     if (!transaction->is_begun)
         begin_with(held);
+    else if (is_pipelined(held))
+        call->before[0] = renew_budget(transaction);
     if (held->code)
         return;
     if (held->migration)
