@@ -199,8 +199,9 @@ static int scan_escape(struct scan *const scan)
     return 0;
 }
 
-/* *ret_is_escaped: what stands between the quotes is not the string itself. */
-static int scan_string(struct scan *const scan, bool *const ret_is_escaped)
+/* *ret_text: what stands between the quotes; *ret_is_escaped: that is not the string itself. */
+static int scan_string(struct scan *const scan, struct bh_str *const ret_text,
+                       bool *const ret_is_escaped)
 {
     const char *const begin = scan->at++;
     *ret_is_escaped = false;
@@ -212,6 +213,7 @@ static int scan_string(struct scan *const scan, bool *const ret_is_escaped)
                         "the string that begins here has no closing quote");
         const unsigned char byte = (unsigned char)*scan->at;
         if (byte == '"') {
+            *ret_text = (struct bh_str){ begin + 1, (size_t)(scan->at - begin) - 1 };
             scan->at++;
             return 0;
         }
@@ -232,13 +234,14 @@ static int scan_string(struct scan *const scan, bool *const ret_is_escaped)
 static int read_string(struct scan *const scan)
 {
     const char *const begin = scan->at;
+    struct bh_str text;
     bool is_escaped;
     json_t *value = NULL;
-    int error = scan_string(scan, &is_escaped);
+    int error = scan_string(scan, &text, &is_escaped);
     if (error)
         return error;
     if (!is_escaped)
-        return attach(scan, json_stringn_nocheck(begin + 1, (size_t)(scan->at - begin) - 2));
+        return attach(scan, json_stringn_nocheck(text.data, text.size));
     error = load_token(scan, begin, &value);
     return error ? error : attach(scan, value);
 }
@@ -321,10 +324,9 @@ static int read_key(struct scan *const scan)
         return fail_expected(scan, "a key in double quotes");
     const char *const begin = scan->at;
     bool is_escaped;
-    int error = scan_string(scan, &is_escaped);
+    int error = scan_string(scan, &scan->key, &is_escaped);
     if (error)
         return error;
-    scan->key = (struct bh_str){ .data = begin + 1, .size = (size_t)(scan->at - begin) - 2 };
     if (is_escaped) {
         json_decref(scan->unescaped_key);
         scan->unescaped_key = NULL;

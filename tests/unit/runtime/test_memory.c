@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -51,14 +52,14 @@ static void put_process(const uint64_t mib)
 static void put_used(const uint64_t mib)
 {
     char text[32];
-    snprintf(text, sizeof(text), "%llu\n", (unsigned long long)(mib * MIB));
+    snprintf(text, sizeof(text), "%" PRIu64 "\n", mib * MIB);
     put("/sys/fs/cgroup/app/memory.current", text);
 }
 
 static void put_limit(const uint64_t mib)
 {
     char text[32];
-    snprintf(text, sizeof(text), "%llu\n", (unsigned long long)(mib * MIB));
+    snprintf(text, sizeof(text), "%" PRIu64 "\n", mib * MIB);
     put("/sys/fs/cgroup/app/memory.stat", "inactive_file 0\nactive_file 0\n");
     put("/sys/fs/cgroup/app/memory.max", text);
     put("/proc/self/cgroup", "0::/app\n");
