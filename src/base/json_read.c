@@ -234,7 +234,7 @@ static int scan_string(struct scan *const scan, struct bh_str *const ret_text,
 static int read_string(struct scan *const scan)
 {
     const char *const begin = scan->at;
-    struct bh_str text;
+    struct bh_str text = BH_STR_NONE;
     bool is_escaped;
     json_t *value = NULL;
     int error = scan_string(scan, &text, &is_escaped);
