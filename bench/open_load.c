@@ -120,7 +120,7 @@ static void send_requests(struct connection *const connection, const uint64_t nu
 static void send_due(void)
 {
     const uint64_t now_us = bh_time_now_us();
-    const uint64_t until_us = now_us < load.counted_to_us ? now_us : load.counted_to_us;
+    const uint64_t until_us = now_us < load.counted_to_us ? now_us : load.counted_to_us - 1;
     const uint64_t due = (uint64_t)((double)(until_us - load.begun_us) / load.interval_us) + 1;
     while (load.next < due) {
         struct connection *const connection = find_connection();
@@ -217,7 +217,8 @@ static void run(const uint64_t seconds)
             usleep(TICK_US);
         read_until(next_us < load.counted_to_us ? next_us : load.counted_to_us);
     }
-    load.unsent += (size_t)((double)(load.counted_to_us - load.begun_us) / load.interval_us) + 1 -
+    const uint64_t last_us = load.counted_to_us - 1 - load.begun_us;
+    load.unsent += (size_t)((double)last_us / load.interval_us) + 1 -
                    load.next; /* where the last tick came too late */
     const uint64_t end_us = load.counted_to_us + load.deadline_us;
     while (load.waiting > 0 && left_us(end_us) > 0) {

@@ -8,13 +8,14 @@ the machine's cores with both. Settings are the server's own, but that nothing i
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 from pathlib import Path
 
 from corpus import COMMON
 from harness import Bench, Row, Server, Table, at_least, at_most
-from scenarios.overload import Load, open_load, result, small_library
+from scenarios.overload import Load, Sides, result, small_library
 from support.http import JsonClient
 from support.http_layer import metric, wait_until
 from support.slow_clients import slow_crowd
@@ -69,7 +70,8 @@ def slow_ones(server: Server) -> float:
 
 
 def honest(bench: Bench, server: Server, searches: Path) -> Load:
-    return result(open_load(bench, server.port, RATE, searches, CONNECTIONS))
+    sides = Sides(bench, server, None, os.sched_getaffinity(0))
+    return result(sides.open_load(RATE, searches, CONNECTIONS))
 
 
 def rows_of(bench: Bench, alone: list[Load], among: list[Load], there: list[float]) -> list[Row]:
@@ -84,7 +86,7 @@ def rows_of(bench: Bench, alone: list[Load], among: list[Load], there: list[floa
     rounds = [[slow.p95, quiet.p95] for quiet, slow in zip(alone, among)]
     ratio = statistics.median(slow / quiet for slow, quiet in rounds)
     ours, limit = (statistics.median(both[side] for both in rounds) for side in (0, 1))
-    lost = sum(x.refused + x.late + x.other + x.broken + x.unsent for x in among)
+    lost = sum(x.refused + x.late + x.left + x.other + x.broken + x.unsent for x in among)
     return [
         Row("p95 among 5,000 / alone", ratio, "×", P95_RATIO_MAXIMUM, False, ours, limit, rounds),
         at_most("searches not answered among them", lost, "", 0),
