@@ -206,6 +206,8 @@ static struct metrics_child *create_child(struct metrics_family *const family,
         return NULL;
     child->next = NULL;
     child->slot = slots_used;
+    child->read = NULL;
+    child->read_argument = NULL;
     if (labels.size > 0)
         memcpy(child->labels, labels.data, labels.size);
     child->labels[labels.size] = '\0';
@@ -362,5 +364,20 @@ void bh_metrics_gauge_callback(const struct bh_metric_family *const family,
     bh_assert(known->labels_count == 0 && family->type != BH_METRIC_HISTOGRAM);
     known->read = read;
     known->read_argument = argument;
+    pthread_mutex_unlock(&bh_metrics_shared.mutex);
+}
+
+void bh_metrics_child_callback(const struct bh_metric_family *const family, const bh_metric metric,
+                               double (*const read)(void *argument), void *const argument)
+{
+    bh_assert(family->type != BH_METRIC_HISTOGRAM);
+    pthread_mutex_lock(&bh_metrics_shared.mutex);
+    struct metrics_child *child = find_family(family)->first;
+    while (child && child->slot != metric)
+        child = child->next;
+    if (child && (read || child->read_argument == argument)) {
+        child->read = read;
+        child->read_argument = argument;
+    }
     pthread_mutex_unlock(&bh_metrics_shared.mutex);
 }

@@ -123,7 +123,10 @@ static void expose_child(struct bh_buf *const buf, const struct bh_metric_family
         return;
     }
     append_sample(buf, declared->name, "", child->labels, BH_STR_NONE);
-    bh_buf_append_int(buf, bh_metrics_value(child->slot));
+    if (child->read)
+        append_number(buf, child->read(child->read_argument));
+    else
+        bh_buf_append_int(buf, bh_metrics_value(child->slot));
     bh_buf_append_byte(buf, '\n');
 }
 

@@ -18,9 +18,11 @@
 #define METRICS_HISTOGRAM_SLOTS (METRICS_BUCKETS + 1) /* the buckets, then the sum in µs */
 
 struct metrics_child {
-    struct metrics_child *next; /* of the family, in order of creation */
-    bh_metric slot;             /* the first */
-    char labels[];              /* as exposed: method="GET",status="200" */
+    struct metrics_child *next;     /* of the family, in order of creation */
+    bh_metric slot;                 /* the first */
+    double (*read)(void *argument); /* instead of the slot */
+    void *read_argument;
+    char labels[]; /* as exposed: method="GET",status="200" */
 };
 
 struct metrics_family {

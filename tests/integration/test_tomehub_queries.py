@@ -137,6 +137,12 @@ def test_repeated_statements_are_told_once(start_tomehub: Callable[..., Server])
         ), metrics
 
 
+def gauge(metrics: str, name: str, lane: str) -> float:
+    match = re.search(rf'^{name}{{lane="{lane}"}} (\S+)$', metrics, re.M)
+    assert match, metrics
+    return float(match.group(1))
+
+
 def test_health_of_the_connections(
     start_tomehub: Callable[..., Server], database: Database
 ) -> None:
@@ -158,6 +164,12 @@ def test_health_of_the_connections(
             assert read["acquired"] >= 60 and 1 <= read["connected"] <= 6
             assert read["reuse"] > 0.9
             assert health["timed_out"] == health["refused"] == 0
+        if not is_sqlite:
+            metrics = client.get("/metrics").text
+            for name in ("read", "write"):
+                total = gauge(metrics, "db_connections", name)
+                assert 0 < gauge(metrics, "db_connections_idle", name) <= total
+            assert 0.9 < gauge(metrics, "db_connection_reuse_ratio", "read") < 1
 
 
 # ---- tomehub profile ----

@@ -69,6 +69,11 @@ void bh_metrics_observe_us(bh_metric metric, uint64_t duration_us);
 void bh_metrics_gauge_callback(const struct bh_metric_family *family,
                                double (*read)(void *argument), void *argument);
 
+/* The same for one child, `metric`, of a family with labels. NULL takes it away if it is
+ * `argument`'s: of two that read for one child the later stays. No effect on "other". */
+void bh_metrics_child_callback(const struct bh_metric_family *family, bh_metric metric,
+                               double (*read)(void *argument), void *argument);
+
 /* Sum over threads of a counter or gauge; for tests and health pages. Any thread, no lock. */
 int64_t bh_metrics_value(bh_metric metric);
 

@@ -2,7 +2,44 @@
 
 #include <stdlib.h>
 
+#include "bulkhead/db/statistics.h"
 #include "db/pool/pool_budget.h"
+
+/* ---- Metrics ----
+ * Read with the metrics' lock held, which a thread's first update takes within the pool's. So these
+ * take not the pool's mutex but the roster's, within which nobody takes any other. */
+
+static double read_idle(void *const argument)
+{
+    struct bh_pool *const pool = argument;
+    unsigned idle = 0;
+    pthread_mutex_lock(&pool->shared.roster);
+    for (unsigned i = 0; i < pool->options.shard_count; i++) {
+        if (pool->shared.shards[i])
+            idle += bh_pool_in_state(pool->shared.shards[i], BH_POOL_IDLE);
+    }
+    pthread_mutex_unlock(&pool->shared.roster);
+    return idle;
+}
+
+static double read_reuse(void *const argument)
+{
+    struct bh_pool *const pool = argument;
+    pthread_mutex_lock(&pool->shared.roster);
+    uint64_t granted = pool->shared.retired[BH_POOL_COUNT_GRANTED];
+    uint64_t connected = pool->shared.retired[BH_POOL_COUNT_CONNECTED];
+    for (unsigned i = 0; i < pool->options.shard_count; i++) {
+        const struct bh_pool_shard *const shard = pool->shared.shards[i];
+        if (!shard)
+            continue;
+        granted += atomic_load_explicit(&shard->counts[BH_POOL_COUNT_GRANTED],
+                                        memory_order_relaxed);
+        connected += atomic_load_explicit(&shard->counts[BH_POOL_COUNT_CONNECTED],
+                                          memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&pool->shared.roster);
+    return bh_db_reuse_ratio(granted, connected);
+}
 
 /* ---- Life ---- */
 
@@ -92,8 +129,10 @@ int bh_pool_create(const struct bh_pool_options *const options, struct bh_pool *
     atomic_store(&pool->maximum, options->maximum);
     atomic_store(&pool->overflow, options->overflow);
     pthread_mutex_init(&pool->shared.mutex, NULL);
+    pthread_mutex_init(&pool->shared.roster, NULL);
     bh_list_init(&pool->shared.line);
     bh_pool_breaker_init(&pool->shared.breaker, options->seed);
+    bh_pool_metrics_read(&pool->metrics, read_idle, read_reuse, pool);
     *ret_pool = pool;
     return 0;
 }
@@ -103,11 +142,13 @@ void bh_pool_destroy(struct bh_pool *const pool)
     if (!pool)
         return;
     bh_magic_check(pool, BH_POOL_MAGIC);
+    bh_pool_metrics_read(&pool->metrics, NULL, NULL, pool);
     for (unsigned i = 0; i < pool->options.shard_count; i++)
         bh_assert(!pool->shared.shards[i]);
     bh_assert(bh_pool_load(&pool->used) == 0 && pool->shared.giving == 0);
     if (pool->shared.breaker.is_down)
         bh_metrics_add(pool->metrics.down, -1);
+    pthread_mutex_destroy(&pool->shared.roster);
     pthread_mutex_destroy(&pool->shared.mutex);
     pool->magic = 0;
     free(pool);

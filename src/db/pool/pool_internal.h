@@ -95,8 +95,8 @@ struct bh_pool {
     atomic_uint hungry; /* claims in line that only another shard's token can serve */
 
     struct {
-        pthread_mutex_t mutex;
-        uint64_t now_us; /* of the shard furthest ahead */
+        pthread_mutex_t mutex, roster; /* roster: innermost; to change shards and retired */
+        uint64_t now_us;               /* of the shard furthest ahead */
         struct bh_pool_shard *shards[BH_POOL_SHARDS_MAXIMUM];
         struct bh_list line; /* struct bh_pool_claim.node, oldest first */
         unsigned giving;     /* tokens on their way to the hungry */

@@ -23,6 +23,8 @@ struct bh_pool_metrics bh_pool_metrics_of(const char *const name)
         .hold = child(METRIC_hold, name, NULL),
         .connect = child(METRIC_connect, name, NULL),
         .down = child(METRIC_down, name, NULL),
+        .idle = child(METRIC_idle, name, NULL),
+        .reuse = child(METRIC_reuse, name, NULL),
     };
     for (unsigned i = 0; i < BH_POOL_COUNT_COUNT; i++)
         metrics.counts[i] = BH_POOL_NO_METRIC;
@@ -34,4 +36,12 @@ struct bh_pool_metrics bh_pool_metrics_of(const char *const name)
     for (unsigned i = 0; i < BH_POOL_CLOSE_REASON_COUNT; i++)
         metrics.counts[BH_POOL_COUNT_CLOSED + i] = child(METRIC_closed, name, reasons[i]);
     return metrics;
+}
+
+void bh_pool_metrics_read(const struct bh_pool_metrics *const metrics,
+                          double (*const idle)(void *pool), double (*const reuse)(void *pool),
+                          struct bh_pool *const pool)
+{
+    bh_metrics_child_callback(&metric_families[METRIC_idle], metrics->idle, idle, pool);
+    bh_metrics_child_callback(&metric_families[METRIC_reuse], metrics->reuse, reuse, pool);
 }

@@ -25,8 +25,14 @@ struct bh_pool_metrics {
     struct bh_db_lane_metrics lane;
     bh_metric hold, connect;               /* histograms */
     bh_metric down;                        /* gauge */
+    bh_metric idle, reuse;                 /* gauges, read at exposition */
     bh_metric counts[BH_POOL_COUNT_COUNT]; /* NO_METRIC: told by a histogram's count */
 };
 
 /* Takes a lock: look them up once. `name`: static. */
 struct bh_pool_metrics bh_pool_metrics_of(const char *name);
+
+/* How `idle` and `reuse` are read, under the rules of bh_metrics_gauge_callback; NULLs before the
+ * pool goes. */
+void bh_pool_metrics_read(const struct bh_pool_metrics *metrics, double (*idle)(void *pool),
+                          double (*reuse)(void *pool), struct bh_pool *pool);

@@ -29,7 +29,9 @@ static int enroll(struct bh_pool_shard *const shard)
     const bool has_place = index < pool->options.shard_count;
     if (has_place) {
         shard->index = index;
+        pthread_mutex_lock(&pool->shared.roster);
         pool->shared.shards[index] = shard;
+        pthread_mutex_unlock(&pool->shared.roster);
     }
     pthread_mutex_unlock(&pool->shared.mutex);
     return has_place ? 0 : BH_ELIMIT;
@@ -79,9 +81,11 @@ void bh_pool_shard_destroy(struct bh_pool_shard *const shard)
     bh_assert(shard->is_drained && shard->connection_count == 0);
     bh_assert(bh_pool_load(&shard->waiting) == 0 && !shard->claim.is_in_line);
     pthread_mutex_lock(&pool->shared.mutex);
+    pthread_mutex_lock(&pool->shared.roster);
     pool->shared.shards[shard->index] = NULL;
     for (unsigned i = 0; i < BH_POOL_COUNT_COUNT; i++)
         pool->shared.retired[i] += atomic_load_explicit(&shard->counts[i], memory_order_relaxed);
+    pthread_mutex_unlock(&pool->shared.roster);
     pthread_mutex_unlock(&pool->shared.mutex);
     free(shard->class_us);
     shard->magic = 0;

@@ -242,6 +242,25 @@ static void test_callback(void **const state)
     assert_int_equal(exposed("test_gauge"), 0);
 }
 
+static void test_callback_of_a_child(void **const state)
+{
+    (void)state;
+    const struct bh_metric_family *const family = &families[FALLING];
+    const char *const names[] = { "read", "counted" };
+    const bh_metric metric = bh_metrics_child(family, &names[0], 1);
+    bh_metrics_add(bh_metrics_child(family, &names[1], 1), 3);
+    double older = 41;
+    double newer = 42;
+    bh_metrics_child_callback(family, metric, read_number, &older);
+    assert_int_equal(exposed("test_falling{which=\"read\"}"), 41);
+    assert_int_equal(exposed("test_falling{which=\"counted\"}"), 3);
+    bh_metrics_child_callback(family, metric, read_number, &newer);
+    bh_metrics_child_callback(family, metric, NULL, &older);
+    assert_int_equal(exposed("test_falling{which=\"read\"}"), 42);
+    bh_metrics_child_callback(family, metric, NULL, &newer);
+    assert_int_equal(exposed("test_falling{which=\"read\"}"), 0);
+}
+
 /* ---- Mistakes of programmers ---- */
 
 static void register_one(void *const family)
@@ -404,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_exposition_is_never_torn),
         cmocka_unit_test(test_callback),
+        cmocka_unit_test(test_callback_of_a_child),
         cmocka_unit_test(test_mistakes_abort),
         cmocka_unit_test(test_exhausted_heap),
         cmocka_unit_test(test_too_long_labels),
