@@ -74,35 +74,43 @@ def test_switched_off(start_tomehub: Callable[..., Server]) -> None:
 
 
 @pytest.mark.sqlite
+@pytest.mark.parametrize(
+    "of_class, asked, optional, change",
+    [
+        ("search", "/api/search?q=some", "/api/search?q=some&instant=1", ""),
+        ("default", "/api/books", "/api/concepts?q=some", ""),
+        ("default", "/api/books/1", "/api/books", '{"title": "Words"}'),
+    ],
+    ids=["search", "concepts", "change"],
+)
 def test_what_can_be_done_without_goes_first(
-    start_tomehub: Callable[..., Server], postgres: Postgres
+    start_tomehub: Callable[..., Server],
+    postgres: Postgres,
+    of_class: str,
+    asked: str,
+    optional: str,
+    change: str,
 ) -> None:
     """While the database holds every request up: searches at each key press and related terms give
     their places in the line up for those who ask for something, and those for changes."""
     queue = 8
     server = start_tomehub(DATABASE_URL=postgres.url(), ADMISSION_QUEUE=queue, **BARE)
     with JsonClient(server.port) as client:
-        book = client.ingest_text("Words", "Some words.")
-        cases = [
-            ("search", "/api/search?q=some", "/api/search?q=some&instant=1", ""),
-            ("default", "/api/books", "/api/concepts?q=some", ""),
-            ("default", f"/api/books/{book}", "/api/books", '{"title": "Words"}'),
-        ]
-        for of_class, asked, optional, change in cases:
-            limit = int(metric(server, f'admission_limit{{class="{of_class}"}}'))
-            waiting = f'admission_waiting{{class="{of_class}"}}'
-            with postgres.locked("books"):
-                crowd = ask(server.port, asked, limit)
-                in_hand = f'admission_in_hand{{class="{of_class}"}}'
-                wait_until(lambda: metric(server, in_hand) == limit)
-                spared = ask(server.port, optional, queue)
-                wait_until(lambda: metric(server, waiting) == queue)
-                crowd += ask(server.port, asked, queue, change)
-                wait_until(lambda: len(select.select(spared, [], [], 1)[0]) == queue)
-                refused = [answer(one) for one in spared]
-            assert all(one.startswith(b"HTTP/1.1 503") for one in refused)
-            assert all(re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", one) for one in refused)
-            assert all(answer(one).startswith(b"HTTP/1.1 200") for one in crowd)
+        client.ingest_text("Words", "Some words.")
+        limit = int(metric(server, f'admission_limit{{class="{of_class}"}}'))
+        waiting = f'admission_waiting{{class="{of_class}"}}'
+        with postgres.locked("books"):
+            crowd = ask(server.port, asked, limit)
+            in_hand = f'admission_in_hand{{class="{of_class}"}}'
+            wait_until(lambda: metric(server, in_hand) == limit)
+            spared = ask(server.port, optional, queue)
+            wait_until(lambda: metric(server, waiting) == queue)
+            crowd += ask(server.port, asked, queue, change)
+            wait_until(lambda: len(select.select(spared, [], [], 1)[0]) == queue)
+            refused = [answer(one) for one in spared]
+        assert all(one.startswith(b"HTTP/1.1 503") for one in refused)
+        assert all(re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", one) for one in refused)
+        assert all(answer(one).startswith(b"HTTP/1.1 200") for one in crowd)
 
 
 @pytest.mark.sqlite
