@@ -541,8 +541,7 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 1,
       .maximum = 100000,
       .help = "Streamed answers at the same time; the next one waits, then is answered 503. Fewer "
-              "where "
-              "memory is small.",
+              "where memory is small.",
       FIELD(max_concurrent_streams) },
     { .name = "STREAM_MAX_PER_CLIENT",
       .type = BH_SETTING_INT,

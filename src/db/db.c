@@ -101,8 +101,10 @@ static int no_control(const struct bh_db *const db, struct bh_error *const reter
 int bh_db_control(struct bh_db *const db, const enum bh_db_lane lane,
                   const enum bh_db_action action, struct bh_error *const reterr)
 {
-    return db->driver->control != NULL ? db->driver->control(db, lane, action)
-                                       : no_control(db, reterr);
+    if (db->driver->control == NULL)
+        return no_control(db, reterr);
+    db->driver->control(db, lane, action);
+    return 0;
 }
 
 int bh_db_resize(struct bh_db *const db, const enum bh_db_lane lane, const unsigned minimum,

@@ -33,7 +33,7 @@ struct bh_driver {
     void (*note_seen)(struct bh_db *db); /* NULL: no read is older than another */
 
     /* Of bulkhead/db/control.h. Both NULL: there are no connections to be controlled. */
-    int (*control)(struct bh_db *db, enum bh_db_lane lane, enum bh_db_action action);
+    void (*control)(struct bh_db *db, enum bh_db_lane lane, enum bh_db_action action);
     int (*resize)(struct bh_db *db, enum bh_db_lane lane, unsigned minimum, unsigned maximum,
                   struct bh_error *reterr);
 

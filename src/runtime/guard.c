@@ -110,19 +110,33 @@ static int handle(const struct bh_guard *const guard, struct bh_request *const r
     return result ? result : bh_stream_wait_sent(request);
 }
 
-/* Who comes first where connections to the database are short, and whose share they are of. Where
- * everybody is the same user there are no shares. A stream is not cut short for others. */
+static bool is_optional(struct bh_request *const request,
+                        const struct bh_route_policy *const policy)
+{
+    return policy && policy->is_optional && policy->is_optional(request);
+}
+
+/* Who comes first where connections to the database are short. A stream is not cut short for
+ * others. */
 static void stand(struct bh_request *const request, const struct bh_route_policy *const policy)
 {
-    const struct bh_principal *const principal = bh_request_principal(request);
-    const uint64_t user = (uint64_t)principal->user;
     struct bh_fiber_standing standing = { .priority = BH_FIBER_NORMAL };
     if (policy && (policy->is_exempt || policy->is_urgent))
         standing.priority = BH_FIBER_HIGH;
-    else if (policy && !policy->is_stream && policy->is_optional && policy->is_optional(request))
+    else if (policy && !policy->is_stream && is_optional(request, policy))
         standing.priority = BH_FIBER_LOW;
-    if (principal->tenant[0] != '\0')
-        standing.tenant = (uint32_t)(user ^ user >> 32);
+    bh_fiber_set_standing(standing);
+}
+
+/* Whose share they are of. Where everybody is the same user there are no shares. */
+static void stand_for_user(struct bh_request *const request)
+{
+    const struct bh_principal *const principal = bh_request_principal(request);
+    const uint64_t user = (uint64_t)principal->user;
+    if (principal->tenant[0] == '\0')
+        return;
+    struct bh_fiber_standing standing = bh_fiber_standing();
+    standing.tenant = (uint32_t)(user ^ user >> 32);
     bh_fiber_set_standing(standing);
 }
 
@@ -131,8 +145,7 @@ static enum bh_admission_priority priority_of(struct bh_request *const request,
 {
     if (policy && policy->is_urgent)
         return BH_ADMISSION_HIGH;
-    return policy && policy->is_optional && policy->is_optional(request) ? BH_ADMISSION_LOW
-                                                                         : BH_ADMISSION_NORMAL;
+    return is_optional(request, policy) ? BH_ADMISSION_LOW : BH_ADMISSION_NORMAL;
 }
 
 static int admit(const struct bh_guard *const guard, struct bh_request *const request,
@@ -184,7 +197,7 @@ int bh_guard_run(struct bh_request *const request, void *const argument)
     stand(request, policy); /* whoever must be looked up is, by that */
     if (!identify(guard, request, policy, &result) || !permit(guard, request, policy, &result))
         return result;
-    stand(request, policy);
+    stand_for_user(request);
     if (guard->memory && policy && policy->is_heavy && bh_memory_is_critical(guard->memory))
         return bh_memory_refuse(request);
     if (guard->stream_gate && policy && policy->is_stream)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 from support.http import Answer, JsonClient
 from support.http_layer import metric, wait_until
@@ -18,23 +16,6 @@ BLOCKED = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE application_name = 'bulkhead' AND wait_event_type = 'Lock'"
 )
-
-
-@contextmanager
-def locked(postgres: Postgres, table: str) -> Iterator[None]:
-    """Whoever reads or writes the table waits until this is over."""
-    holder = subprocess.Popen(
-        ["psql", "-XAtq", postgres.url()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdin and holder.stdout
-    try:
-        holder.stdin.write(f"BEGIN; LOCK TABLE {table}; SELECT 'locked';\n")
-        holder.stdin.flush()
-        assert holder.stdout.readline() == "locked\n"
-        yield
-    finally:
-        holder.stdin.close()
-        holder.wait(60)
 
 
 def patch(port: int, book: int) -> Answer:
@@ -63,7 +44,7 @@ def test_who_holds_is_named_on_every_loop(
     with JsonClient(server.port) as client:
         client.ingest_text("Band", "It was the speckled band.")
     with ThreadPoolExecutor(9) as pool:
-        with locked(postgres, "books"):
+        with postgres.locked("books"):
             first = pool.submit(patch, server.port, 1)
             wait_until(lambda: postgres.sql(BLOCKED) == "1")
             others = [pool.submit(patch, server.port, 1) for _ in range(8)]
@@ -91,7 +72,7 @@ def test_changes_do_not_wait_for_uploads(
     with JsonClient(server.port) as client:
         client.ingest_text("Band", "It was the speckled band.")
         with ThreadPoolExecutor(12) as pool:
-            with locked(postgres, "jobs"):
+            with postgres.locked("jobs"):
                 uploads = [pool.submit(add, server.port, number) for number in range(12)]
                 wait_until(lambda: postgres.sql(BLOCKED) == "3")
                 wait_until(lambda: metric(server, 'db_calls_waiting{lane="write"}') > 0)
@@ -100,7 +81,7 @@ def test_changes_do_not_wait_for_uploads(
             assert {upload.result().status for upload in uploads} <= {200, 202}
 
 
-READERS = (
+BACKENDS = (
     "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity"
     " WHERE application_name = 'bulkhead' AND query NOT ILIKE '%listen%'"
 )
@@ -125,10 +106,10 @@ def test_an_operator_resizes_replaces_and_pauses(
         assert answer.status == 200 and answer.json["lanes"]["read"]["pool_size"] == 3, answer.text
         refused = control(client, "read", minimum=4, maximum=3)
         assert refused.status == 422 and "4" in refused.text, refused.text
-        before = set(postgres.sql(READERS).split())
+        before = set(postgres.sql(BACKENDS).split())
         assert control(client, "read", evict=True).status == 200
         assert control(client, "write", evict=True).status == 200
-        wait_until(lambda: not before & set(postgres.sql(READERS).split()))
+        wait_until(lambda: not before & set(postgres.sql(BACKENDS).split()))
         assert other.get("/api/books/1").json["title"] == "Band"
         with ThreadPoolExecutor(2) as pool:
             begun = time.monotonic()

@@ -75,15 +75,15 @@ static void set_input(struct tome_ingest_worker *const worker, struct tome_input
 }
 
 /* Opens the input with the first batch. Reading and analysing a book, and the process that reads
- * it, leave the processor to those who wait for an answer. */
+ * it, leave the processor to those who wait for an answer: the thread does nothing else. */
 static int fill_batch(struct bh_worker_job *const job, void *const argument)
 {
     (void)job;
-    bh_thread_stand_back();
     struct reading *const reading = argument;
     struct tome_ingest_worker *const worker = reading->worker;
     const struct tome_ingest_options *const options = &worker->ingest->options;
     if (worker->input == NULL) {
+        bh_thread_stand_back();
         const struct tome_input_limits limits = { .extract_timeout_us = options->extract_timeout_us,
                                                   .extract_memory = options->extract_memory };
         struct tome_input *input = NULL;

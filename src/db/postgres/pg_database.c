@@ -346,14 +346,13 @@ static void control(struct bh_pool *const pool, const enum bh_db_action action)
         bh_pool_evict(pool);
 }
 
-int bh_pg_database_control(struct bh_db *const db, const enum bh_db_lane lane,
-                           const enum bh_db_action action)
+void bh_pg_database_control(struct bh_db *const db, const enum bh_db_lane lane,
+                            const enum bh_db_action action)
 {
     const struct bh_pg_database *const database = bh_pg_database_of(db);
     control(database->shards.pools[lane], action);
     if (lane == BH_DB_READ && database->postgres.read_url)
         control(database->shards.pools[BH_PG_REPLICA], action);
-    return 0;
 }
 
 int bh_pg_database_resize(struct bh_db *const db, const enum bh_db_lane lane,

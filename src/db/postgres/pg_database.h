@@ -29,7 +29,7 @@ int bh_pg_database_open(const char *location, const struct bh_db_options *option
                         struct bh_db **ret_db, struct bh_error *reterr) BH_MUST_CHECK;
 void bh_pg_database_close(struct bh_db *db);
 /* As bulkhead/db/control.h has it. */
-int bh_pg_database_control(struct bh_db *db, enum bh_db_lane lane, enum bh_db_action action);
+void bh_pg_database_control(struct bh_db *db, enum bh_db_lane lane, enum bh_db_action action);
 int bh_pg_database_resize(struct bh_db *db, enum bh_db_lane lane, unsigned minimum,
                           unsigned maximum, struct bh_error *reterr);
 void bh_pg_database_statistics(struct bh_db *db, enum bh_db_lane lane,

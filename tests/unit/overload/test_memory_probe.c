@@ -1,50 +1,17 @@
 /* The probe on made-up machines: a folder with their /proc and /sys. */
-#include "cmocka_setup.h"
+#include "made_up_machine.h"
 
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bulkhead/overload/memory_probe.h"
 
 #define MIB (UINT64_C(1) << 20)
 
-static char root[64];
-
-static void put(const char *const path, const char *const text)
-{
-    char whole[512];
-    const int size = snprintf(whole, sizeof(whole), "%s%s", root, path);
-    assert_true(size > 0 && (size_t)size < sizeof(whole));
-    for (char *at = whole + strlen(root) + 1; (at = strchr(at, '/')); at++) {
-        *at = '\0';
-        mkdir(whole, 0700);
-        *at = '/';
-    }
-    FILE *const file = fopen(whole, "we");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    fclose(file);
-}
-
-static int remove_one(const char *const path, const struct stat *const about, const int kind,
-                      struct FTW *const place)
-{
-    (void)about;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
 /* A machine of 1,000 MiB of which 400 are available; this process has 25 MiB. */
 static int set_up(void **const state)
 {
     (void)state;
-    snprintf(root, sizeof(root), "/tmp/bh-memory-XXXXXX");
-    if (!mkdtemp(root))
+    if (!make_machine())
         return -1;
     put("/proc/meminfo", "MemTotal: 1024000 kB\nMemFree: 1 kB\nMemAvailable: 409600 kB\n");
     put("/proc/self/statm", "20000 6400 100 1 0 1 0\n");
@@ -54,7 +21,7 @@ static int set_up(void **const state)
 static int tear_down(void **const state)
 {
     (void)state;
-    return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_machine();
 }
 
 static struct bh_memory_figures read_with(const uint64_t limit_bytes)

@@ -1,15 +1,10 @@
 /* The monitor on a made-up machine: a folder with its /proc and /sys, whose files are moved. */
-#include "cmocka_setup.h"
+#include "made_up_machine.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,26 +15,7 @@
 #define PATIENCE_S 60
 #define HOUR_US (3600 * BH_SECOND_US)
 
-static char root[64];
 static sem_t warned;
-
-/* In one step, because the monitor reads meanwhile. */
-static void put(const char *const path, const char *const text)
-{
-    char whole[256], next[300];
-    snprintf(whole, sizeof(whole), "%s%s", root, path);
-    snprintf(next, sizeof(next), "%s.next", whole);
-    for (char *at = whole + strlen(root) + 1; (at = strchr(at, '/')); at++) {
-        *at = '\0';
-        mkdir(whole, 0700);
-        *at = '/';
-    }
-    FILE *const file = fopen(next, "we");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    fclose(file);
-    assert_int_equal(rename(next, whole), 0);
-}
 
 static void put_process(const uint64_t mib)
 {
@@ -65,21 +41,11 @@ static void put_limit(const uint64_t mib)
     put("/proc/self/cgroup", "0::/app\n");
 }
 
-static int remove_one(const char *const path, const struct stat *const about, const int kind,
-                      struct FTW *const place)
-{
-    (void)about;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
 /* A machine of 1,000 MiB of which 900 are available; this process has 20 MiB. */
 static int set_up(void **const state)
 {
     (void)state;
-    snprintf(root, sizeof(root), "/tmp/bh-memory-XXXXXX");
-    if (!mkdtemp(root) || sem_init(&warned, 0, 0) != 0)
+    if (!make_machine() || sem_init(&warned, 0, 0) != 0)
         return -1;
     put("/proc/meminfo", "MemTotal: 1024000 kB\nMemAvailable: 921600 kB\n");
     put_process(20);
@@ -90,7 +56,7 @@ static int tear_down(void **const state)
 {
     (void)state;
     sem_destroy(&warned);
-    return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_machine();
 }
 
 static bool note_warning(void *const argument)
