@@ -9,7 +9,7 @@ has had none by then leaves. The caches are off. The bar holds goodput at 10 tim
 best of all lines, the closed loop's among them, and that load must really have been sent.
 
 Requests that find none of 4,000 connections free go out behind those that wait on them (pipelined,
-512 at most); `unsent` found no room there, or came too late for the sender. Who leaves takes all
+1,024 at most); `unsent` found no room there, or came too late for the sender. Who leaves takes all
 that waits on the connection along. Who is refused, or has had a turn, is not read from until there
 is room (docs/decisions/019-back-pressure.md), so that refusals take no time from answers.
 
@@ -43,7 +43,7 @@ HEALTH_P99_MS = 50
 HEALTH_RATE = 50
 DEADLINE_MS = 5000
 CONNECTIONS = 4000
-DEPTH = 512  # requests waiting on one of them
+DEPTH = 1024  # requests waiting on one of them
 OFFERED_MINIMUM = 9.5  # times the closed loop's rate, of 10
 SWITCHES = ("CACHE_ENABLED", "RATE_LIMIT_ENABLED")
 SECONDS = 6

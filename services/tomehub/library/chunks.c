@@ -1,6 +1,7 @@
 /* Statements of the chunks table as readers use it. */
 #include "library/chunks.h"
 
+#include "bulkhead/db/gather.h"
 #include "extract/page_breaks.h"
 #include "tomehub_sql.h"
 
@@ -27,10 +28,9 @@ int tome_chunks_get(struct bh_db *const db, const int64_t owner_id, const int64_
                     struct bh_arena *const arena, struct tome_content *const ret_content,
                     struct bh_error *const reterr)
 {
-    const struct bh_db_value parameters[] = { bh_db_int(owner_id), bh_db_int(chunk_id) };
+    static const struct bh_db_lookup by_key = { &TOME_SQL_CHUNK_BY_ID, &TOME_SQL_CHUNKS_BY_IDS };
     struct bh_db_rows rows;
-    const int result = bh_db_query(db, BH_DB_READ, &TOME_SQL_CHUNK_BY_ID, parameters,
-                                   BH_COUNT_OF(parameters), arena, &rows, reterr);
+    const int result = bh_db_look_up(db, &by_key, owner_id, chunk_id, arena, &rows, reterr);
     if (result != 0)
         return result;
     if (rows.row_count == 0)

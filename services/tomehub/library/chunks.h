@@ -18,7 +18,7 @@ struct tome_contents {
     size_t count;
 };
 
-/* BH_ENOTFOUND. */
+/* Contents asked for in the same turn of a loop are read by one statement. BH_ENOTFOUND. */
 int tome_chunks_get(struct bh_db *db, int64_t owner_id, int64_t chunk_id, struct bh_arena *arena,
                     struct tome_content *ret_content, struct bh_error *reterr) BH_MUST_CHECK;
 
