@@ -5,8 +5,8 @@ number of clients that serves it best, one content a statement; the server reads
 what is asked for in the same turn of a loop (how many that are stands in a table below). The limit
 of search is the plan everybody begins with: a stored tsvector with a GIN index, `ts_rank_cd` over
 all matches, page of 50 with texts, exact count. The searches are a hundred: 40 rare words, 40
-medium ones, 15 pairs, 5 of the commonest words. All connections ask without a pause, so that the more there are, the longer each waits for its turn;
-with 8 the time is that of the search itself.
+medium ones, 15 pairs, 5 of the commonest words. All connections ask without a pause, so that the
+more there are, the longer each waits for its turn; with 8 the time is that of the search itself.
 """
 
 from __future__ import annotations

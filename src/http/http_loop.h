@@ -69,6 +69,7 @@ struct bh_http_loop {
     uv_timer_t defer; /* active while connections are deferred (defer.h) */
     struct bh_defer_line defer_lines[BH_DEFER_LINES];
     int listener_fd;
+    bool has_let_others; /* take what has come, for a moment */
     bool is_draining;
     bool is_overdue;       /* the drain's time is over: what begins now gets none */
     unsigned handles_open; /* until the drain has closed them */

@@ -2,8 +2,10 @@
  * The part of a server that belongs to one loop: accepting connections and draining them.
  *
  * All loops poll the one listening socket, each through a descriptor of its own, and take a few
- * connections a turn: a loop that is busy takes fewer, and one that has more than its share takes
- * them singly, so that the others come first. A loop that is woken for nothing gets EAGAIN.
+ * connections a turn: a loop that is busy takes fewer. One that has more than its share leaves them
+ * to the others for a moment, and takes what is still there then singly: where a loop's requests
+ * wait for the others' as well, who is on the emptier one would be served several times as often.
+ * A loop that is woken for nothing gets EAGAIN.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +24,7 @@
 /* Of a loop: listener, timer, defer, flush, the deadlines' timer; one more for TLS. */
 #define HANDLES 5
 #define ACCEPT_PAUSE_MS 100
+#define OTHERS_FIRST_MS 1    /* for loops with fewer connections */
 #define LAST_WORDS_MS 1000   /* for what handlers say when the drain's time is over */
 #define TURNED_AWAY_MAX 1024 /* how many connections past the limit get an answer at once */
 
@@ -91,12 +94,12 @@ static bool accept_one(struct bh_http_loop *const http)
     }
 }
 
-static unsigned accepts_a_turn(const struct bh_http_loop *const http)
+static bool has_more_than_its_share(const struct bh_http_loop *const http)
 {
     const struct bh_http_server *const server = http->server;
     const unsigned all = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
     const unsigned loops = atomic_load_explicit(&server->loop_count, memory_order_relaxed);
-    return (uint64_t)http->connection_count * loops > (uint64_t)all + loops ? 1 : ACCEPTS_A_TURN;
+    return (uint64_t)http->connection_count * loops > (uint64_t)all + loops;
 }
 
 static void listener_readable(uv_poll_t *const handle, const int status, const int events)
@@ -104,7 +107,15 @@ static void listener_readable(uv_poll_t *const handle, const int status, const i
     struct bh_http_loop *const http = handle->data;
     (void)status;
     (void)events;
-    const unsigned count = accepts_a_turn(http);
+    const bool has_more = has_more_than_its_share(http);
+    if (has_more && !http->has_let_others) {
+        http->has_let_others = true;
+        uv_poll_stop(&http->listener);
+        uv_timer_start(&http->timer, resume_accepting, OTHERS_FIRST_MS, 0);
+        return;
+    }
+    http->has_let_others = false;
+    const unsigned count = has_more ? 1 : ACCEPTS_A_TURN;
     for (unsigned i = 0; i < count && accept_one(http); i++)
         continue;
 }

@@ -91,6 +91,15 @@ static void append_hex(struct bh_buf *const buf, const struct bh_str text)
         bh_buf_printf(buf, "%02x", (unsigned)(unsigned char)text.data[i]);
 }
 
+/* A name of the loop that serves the connection. */
+static int handle_loop(struct bh_request *const request)
+{
+    struct bh_buf buf;
+    bh_buf_init(&buf, 64);
+    bh_buf_printf(&buf, "%p", (void *)bh_loop_current());
+    return bh_respond_json_take(request, 200, &buf);
+}
+
 /* What was understood, byte for byte: method, path, X-Test and body, in hexadecimal digits. */
 static int handle_raw(struct bh_request *const request)
 {
@@ -331,6 +340,7 @@ static const struct bh_route routes[] = {
     { .method = "GET", .pattern = "/items/{id}/{name}", .handler = handle_item },
     { .method = "GET", .pattern = "/crowded", .handler = handle_crowded },
     { .method = "GET", .pattern = "/room", .handler = handle_room },
+    { .method = "GET", .pattern = "/loop", .handler = handle_loop },
     { .method = "GET", .pattern = "/wait", .handler = handle_wait },
     { .method = "GET", .pattern = "/spin", .handler = handle_spin },
     { .method = "GET", .pattern = "/short", .handler = handle_wait, .deadline_us = 200000 },
