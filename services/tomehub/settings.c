@@ -209,7 +209,7 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 0,
       .maximum = SECONDS(86400),
       .unit = "s",
-      .help = "PostgreSQL: a connection held for longer is logged with its holder; 0 is never.",
+      .help = "A connection held for longer is logged with its holder; 0 is never.",
       FIELD(db_pool_leak_us) },
     { .name = "DB_CONNECT_TIMEOUT",
       .type = BH_SETTING_DURATION,

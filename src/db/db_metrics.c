@@ -18,6 +18,13 @@ static const int error_codes[] = {
 #undef X
 };
 
+static const char *const refusals[BH_DB_REFUSED_COUNT] = {
+    [BH_DB_REFUSED_TIMED_OUT] = "timed_out",
+    [BH_DB_REFUSED_CANCELED] = "canceled",
+    [BH_DB_REFUSED_SHED] = "shed",
+    [BH_DB_REFUSED_UNAVAILABLE] = "unavailable",
+};
+
 static bh_metric errors[BH_COUNT_OF(error_codes)];
 static bh_metric slow;
 
@@ -47,12 +54,18 @@ struct bh_db_lane_metrics bh_db_metrics_lane(const enum bh_db_lane lane)
 struct bh_db_lane_metrics bh_db_metrics_named(const char *const name)
 {
     pthread_once(&once, register_metrics);
-    return (struct bh_db_lane_metrics){
+    struct bh_db_lane_metrics metrics = {
         .connections = bh_metrics_child(&metric_families[METRIC_connections], &name, 1),
         .active = bh_metrics_child(&metric_families[METRIC_active], &name, 1),
         .waiting = bh_metrics_child(&metric_families[METRIC_waiting], &name, 1),
         .acquire_wait = bh_metrics_child(&metric_families[METRIC_acquire_wait], &name, 1),
+        .leaks = bh_metrics_child(&metric_families[METRIC_leaks], &name, 1),
     };
+    for (size_t i = 0; i < BH_DB_REFUSED_COUNT; i++) {
+        const char *const values[] = { name, refusals[i] };
+        metrics.refused[i] = bh_metrics_child(&metric_families[METRIC_refused], values, 2);
+    }
+    return metrics;
 }
 
 /* Whether `name` is one of those told apart. */

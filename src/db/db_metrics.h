@@ -4,9 +4,19 @@
 #include "bulkhead/base/metrics.h"
 #include "bulkhead/db/db.h"
 
+/* Why calls got no connection. */
+enum bh_db_refused {
+    BH_DB_REFUSED_TIMED_OUT,
+    BH_DB_REFUSED_CANCELED,
+    BH_DB_REFUSED_SHED, /* too many wait, or others come first */
+    BH_DB_REFUSED_UNAVAILABLE,
+    BH_DB_REFUSED_COUNT
+};
+
 struct bh_db_lane_metrics {
-    bh_metric connections, active, waiting; /* gauges */
-    bh_metric acquire_wait;                 /* histogram */
+    bh_metric connections, active, waiting;        /* gauges */
+    bh_metric acquire_wait;                        /* histogram */
+    bh_metric leaks, refused[BH_DB_REFUSED_COUNT]; /* counters */
 };
 
 /* Takes a lock: look them up once. */

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "bulkhead/base/time.h"
 #include "bulkhead/db/control.h"
 #include "bulkhead/db/db.h"
 #include "bulkhead/db/migrate.h"
@@ -18,6 +19,8 @@
 #include "db/listen.h"
 #include "db/passage.h"
 #include "db/trace.h"
+
+#define BH_DB_LEAK_US (60 * BH_SECOND_US) /* where options say nothing */
 
 struct bh_driver {
     const char *backend;    /* "sqlite": what bh_db_backend tells */

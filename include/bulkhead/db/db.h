@@ -131,16 +131,16 @@ struct bh_db_options {
     unsigned read_connections;   /* SQLite: reader threads */
     unsigned waiters_maximum;    /* calls that may wait for a connection; past it BH_EBUSY */
     uint64_t acquire_timeout_us; /* also: how long to wait for another process's lock at most */
-    uint64_t transaction_idle_timeout_us;  /* 0: 10 s */
+    uint64_t transaction_idle_timeout_us; /* 0: 10 s */
+    uint64_t leak_us; /* who has a connection for longer is logged; 0: 1 min; BH_NEVER_US: nobody */
     const struct bh_statement *statements; /* all the program will run: prepared on first use */
     size_t statement_count;
     const struct bh_postgres_options *postgres; /* bulkhead/db/postgres.h; NULL: its defaults */
     const struct bh_db_gate *gate;              /* bulkhead/db/gate.h; borrowed; NULL: none */
 };
 
-/* Opens and verifies the database. Not from a fiber. Errors name the file and the cure.
- * Threads without a loop (a command line) may make the calls above too: they block, without a
- * deadline of their own. */
+/* Opens and verifies the database, not from a fiber; errors name the file and the cure. Threads
+ * without a loop (a command line) may make the calls above too: they block, without a deadline. */
 int bh_db_open(const struct bh_db_options *options, struct bh_db **ret_db,
                struct bh_error *reterr) BH_MUST_CHECK;
 /* No call may be running, and loops that made calls have ended. NULL is fine. */

@@ -20,7 +20,6 @@ struct bh_postgres_options {
     uint64_t statement_timeout_us;         /* the longest a statement may run: 30 s */
     uint64_t lifetime_us;                  /* of a connection: 1 h */
     uint64_t idle_timeout_us;              /* above the minimum: 10 min */
-    uint64_t leak_us;                      /* a connection held for longer is logged: 1 min */
     bool no_ping;                          /* idle connections are used without asking them */
     bh_postgres_password *password;        /* NULL: from the URL or a password file */
     void *password_argument;

@@ -28,11 +28,12 @@ struct bh_pool_metrics bh_pool_metrics_of(const char *const name)
     };
     for (unsigned i = 0; i < BH_POOL_COUNT_COUNT; i++)
         metrics.counts[i] = BH_POOL_NO_METRIC;
-    metrics.counts[BH_POOL_COUNT_TIMED_OUT] = child(METRIC_refused, name, "timed_out");
-    metrics.counts[BH_POOL_COUNT_CANCELED] = child(METRIC_refused, name, "canceled");
-    metrics.counts[BH_POOL_COUNT_SHED] = child(METRIC_refused, name, "shed");
-    metrics.counts[BH_POOL_COUNT_UNAVAILABLE] = child(METRIC_refused, name, "unavailable");
-    metrics.counts[BH_POOL_COUNT_LEAKS] = child(METRIC_leaks, name, NULL);
+    const bh_metric *const refused = metrics.lane.refused;
+    metrics.counts[BH_POOL_COUNT_TIMED_OUT] = refused[BH_DB_REFUSED_TIMED_OUT];
+    metrics.counts[BH_POOL_COUNT_CANCELED] = refused[BH_DB_REFUSED_CANCELED];
+    metrics.counts[BH_POOL_COUNT_SHED] = refused[BH_DB_REFUSED_SHED];
+    metrics.counts[BH_POOL_COUNT_UNAVAILABLE] = refused[BH_DB_REFUSED_UNAVAILABLE];
+    metrics.counts[BH_POOL_COUNT_LEAKS] = metrics.lane.leaks;
     for (unsigned i = 0; i < BH_POOL_CLOSE_REASON_COUNT; i++)
         metrics.counts[BH_POOL_COUNT_CLOSED + i] = child(METRIC_closed, name, reasons[i]);
     return metrics;

@@ -8,6 +8,7 @@
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
+#include "db/line.h"
 
 #define DATABASE_MAGIC 0x50474442u
 
@@ -17,7 +18,6 @@
 #define WRITE_CONNECTIONS_MIN 2
 #define CONNECTIONS_MAX 1000
 #define RESERVE_FROM 4
-#define TENANT_PERCENT 50 /* counts only while others wait: nothing is left unused for it */
 #define CONNECTOR_THREADS 4
 #define CANCELER_THREADS 2
 #define WORKER_QUEUE_MAX 4096
@@ -77,7 +77,6 @@ static void set_defaults(struct bh_postgres_options *const options)
     set_default_us(&options->statement_timeout_us, 30 * BH_SECOND_US);
     set_default_us(&options->lifetime_us, 3600 * BH_SECOND_US);
     set_default_us(&options->idle_timeout_us, 600 * BH_SECOND_US);
-    set_default_us(&options->leak_us, 60 * BH_SECOND_US);
 }
 
 static int start_workers(struct bh_pg_database *const database, struct bh_error *const reterr)
@@ -135,7 +134,7 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.maximum = is_write ? options->write_maximum : options->read_maximum;
     if (which == BH_PG_READ && options->read_url)
         pool.minimum = 1; /* the replica serves reads as a rule */
-    pool.tenant_percent = TENANT_PERCENT;
+    pool.tenant_percent = BH_LINE_TENANT_PERCENT;
     pool.waiters_maximum = database->options.waiters_maximum;
     pool.class_count = (unsigned)database->options.statement_count + 1;
     pool.acquire_timeout_us = database->options.acquire_timeout_us;
@@ -145,7 +144,7 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.overflow = is_write ? 0 : options->overflow;
     pool.lifetime_us = options->lifetime_us;
     pool.idle_timeout_us = options->idle_timeout_us;
-    pool.leak_us = options->leak_us;
+    pool.leak_us = database->options.leak_us ? database->options.leak_us : BH_DB_LEAK_US;
     pool.reserve = reserve_of(pool.minimum, pool.maximum + pool.overflow);
     if (options->no_ping)
         pool.ping_after_us = BH_NEVER_US;

@@ -9,6 +9,7 @@
 #include "bulkhead/base/time.h"
 #include "bulkhead/loop/fiber.h"
 #include "db/driver.h"
+#include "db/line.h"
 #include "db/sqlite/sqlite_connection.h"
 #include "db/sqlite/sqlite_lane.h"
 #include "db/sqlite/sqlite_query.h"
@@ -91,7 +92,8 @@ static void database_close(struct bh_db *const db)
     free(database);
 }
 
-/* The writer first: it makes the file. */
+/* The writer first: it makes the file. Nobody is shed before it for the length of the line: it is
+ * one, and its transactions take what they take. */
 static int start_lanes(struct database *const database, const struct bh_db_options *const options,
                        struct bh_error *const reterr)
 {
@@ -104,6 +106,7 @@ static int start_lanes(struct database *const database, const struct bh_db_optio
         .hold_idle_timeout_us = options->transaction_idle_timeout_us
                                     ? options->transaction_idle_timeout_us
                                     : TRANSACTION_IDLE_TIMEOUT_US,
+        .leak_us = options->leak_us ? options->leak_us : BH_DB_LEAK_US,
         .config = &database->config,
     };
     const int result = bh_sqlite_lane_create(&lane, &database->lanes[BH_DB_WRITE], reterr);
@@ -112,6 +115,8 @@ static int start_lanes(struct database *const database, const struct bh_db_optio
     lane.name = "sqlite-read";
     lane.writer = false;
     lane.threads = options->read_connections;
+    lane.delay_target_us = BH_LINE_DELAY_TARGET_US;
+    lane.delay_interval_us = BH_LINE_DELAY_INTERVAL_US;
     return bh_sqlite_lane_create(&lane, &database->lanes[BH_DB_READ], reterr);
 }
 

@@ -1,9 +1,10 @@
 /*
  * A lane: a fixed number of threads, each with a session of its own, and one queue before them.
  *
- * Calls wait strictly first in, first out; a thread that becomes free takes the oldest. A call may
- * hold its thread: the thread then serves only the holder's next calls until one releases it, or
- * until the holder has been silent for too long.
+ * Calls wait by the priority of their fiber (bulkhead/loop/standing.h), first in, first out within
+ * each; a thread that becomes free takes the one whose turn it is. A tenant that holds its share of
+ * the threads is passed by others. A call may hold its thread: the thread then serves only the
+ * holder's next calls until one releases it, or until the holder has been silent for too long.
  *
  * A connection never changes its thread. SQLite would allow that, but a free thread can then take
  * the next call at once, without a trip through any loop, and SQLite's mutexes stay off.
@@ -23,6 +24,9 @@ struct bh_sqlite_lane_options {
     unsigned waiters_maximum;
     uint64_t acquire_timeout_us;
     uint64_t hold_idle_timeout_us;
+    uint64_t leak_us;         /* who has a thread for longer is logged, once; BH_NEVER_US: never */
+    uint64_t delay_target_us; /* CoDel (bulkhead/base/codel.h): a wait that may last … */
+    uint64_t delay_interval_us; /* … this long before LOW calls are shed; 0: they are not */
     const struct bh_sqlite_config *config; /* borrowed */
 };
 
@@ -42,9 +46,10 @@ void bh_sqlite_lane_destroy(struct bh_sqlite_lane *lane);
  * blocks. `what`: static text, told when others wait in vain for this thread. With `hold`, the
  * thread stays held if the function returned 0. `span` gets the times of the run.
  *
- * Returns what the function returned, or, before it was begun: BH_EBUSY (too many wait, or no
- * thread within the time-out), BH_ECANCELED, BH_ETIMEDOUT, BH_ESHUTDOWN. A function that is
- * interrupted because its fiber was cancelled or ran out of time: BH_ECANCELED, BH_ETIMEDOUT. */
+ * Returns what the function returned, or, before it was begun: BH_EBUSY (too many wait, it was shed
+ * for others, or no thread within the time-out), BH_ECANCELED, BH_ETIMEDOUT, BH_ESHUTDOWN. A
+ * function that is interrupted because its fiber was cancelled or ran out of time: BH_ECANCELED,
+ * BH_ETIMEDOUT. */
 int bh_sqlite_lane_call(struct bh_sqlite_lane *lane, const char *what, bh_sqlite_function *function,
                         void *argument, struct bh_sqlite_hold *hold, struct bh_trace_span *span,
                         struct bh_error *reterr) BH_MUST_CHECK;

@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "bulkhead/db/statistics.h"
+#include "bulkhead/loop/standing.h"
 #include "db/db_metrics.h"
 #include "db/sqlite/sqlite_lane.h"
 
@@ -664,6 +665,10 @@ static void random_caller(void *const argument)
     struct loop_of_writers *const random = &crowd->random;
     for (int i = 0; i < 20; i++) {
         bh_fiber_set_deadline(bh_time_now_us() + draw(random) % 3000);
+        bh_fiber_set_standing((struct bh_fiber_standing){
+            .priority = (enum bh_fiber_priority)(draw(random) % 3),
+            .tenant = (uint32_t)(draw(random) % 4),
+        });
         uint64_t spin_us = draw(random) % 100;
         struct bh_sqlite_hold hold = { 0 };
         const bool holds = draw(random) % 2;
@@ -710,6 +715,9 @@ static void test_invariants(void **const state)
         .waiters_maximum = 25,
         .acquire_timeout_us = 2 * BH_MS_US,
         .hold_idle_timeout_us = BH_MS_US,
+        .leak_us = 500,
+        .delay_target_us = 200,
+        .delay_interval_us = BH_MS_US,
         .config = &config,
     };
     struct lane_crowd crowd = { .random.random = 3 };
