@@ -27,6 +27,7 @@
 #define HOST_LEAST_US (250 * BH_MS_US)  /* with less, nobody could be called silent */
 #define SILENCE_US BH_SECOND_US         /* for so long a silent one is passed by */
 #define LOOK_MS 50                      /* how often an attempt looks whether it was given up */
+#define ROOM_BYTES "125000"             /* makes it 128 KB */
 #define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
 
 /* ---- The host ---- */
@@ -326,6 +327,24 @@ static bool is_given_up(const struct bh_pg_patience *const patience)
     return patience->is_given_up && atomic_load(patience->is_given_up);
 }
 
+/* Until the socket is ready; false: not in its time. */
+static bool wait_for(const PGconn *const pg, const short events,
+                     const struct bh_pg_patience *const patience)
+{
+    for (;;) {
+        const uint64_t now_us = bh_time_now_us();
+        if (now_us >= patience->until_us || is_given_up(patience))
+            return false;
+        const uint64_t left_ms = (patience->until_us - now_us + BH_MS_US - 1) / BH_MS_US;
+        struct pollfd socket = { .fd = PQsocket(pg), .events = events };
+        const int ready = poll(&socket, 1, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS);
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (ready > 0)
+            return true;
+    }
+}
+
 /* Until the connection is made or has failed; false: neither in its time. */
 static bool drive(PGconn *const pg, const struct bh_pg_patience *const patience)
 {
@@ -333,19 +352,32 @@ static bool drive(PGconn *const pg, const struct bh_pg_patience *const patience)
     if (PQstatus(pg) == CONNECTION_BAD)
         return true;
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-        const uint64_t now_us = bh_time_now_us();
-        if (now_us >= patience->until_us || is_given_up(patience))
+        if (!wait_for(pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, patience))
             return false;
-        const uint64_t left_ms = (patience->until_us - now_us + BH_MS_US - 1) / BH_MS_US;
-        struct pollfd socket = { .fd = PQsocket(pg),
-                                 .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT };
-        const int ready = poll(&socket, 1, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS);
-        if (ready < 0 && errno != EINTR)
-            return false;
-        if (ready > 0)
-            next = PQconnectPoll(pg);
+        next = PQconnectPoll(pg);
     }
     return true;
+}
+
+/* libpq receives what its buffer has room for: 16 KB, unless a row was ever longer. One long row
+ * makes room for as long as the connection lives, and a result of 100 KB takes a few system calls,
+ * not a dozen. False: no answer in time. */
+static bool make_room(PGconn *const pg, const struct bh_pg_patience *const patience)
+{
+    if (PQsendQuery(pg, "SELECT repeat(' ', " ROOM_BYTES ")") != 1)
+        return true; /* the connection is lost: its status tells */
+    for (;;) {
+        while (PQisBusy(pg)) {
+            if (!wait_for(pg, POLLIN, patience))
+                return false;
+            if (PQconsumeInput(pg) != 1)
+                return true;
+        }
+        PGresult *const result = PQgetResult(pg);
+        if (!result)
+            return true;
+        PQclear(result);
+    }
 }
 
 static int silent(const PGconn *const pg, struct bh_error *const reterr)
@@ -381,7 +413,8 @@ static int connect_to(const struct bh_pg_config *const config, const unsigned ho
     PGconn *const pg = begin(config, host, password);
     if (!pg)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a database connection");
-    const bool has_answered = drive(pg, patience);
+    const bool has_answered = drive(pg, patience) &&
+                              (PQstatus(pg) != CONNECTION_OK || make_room(pg, patience));
     int result = 0;
     if (!has_answered)
         result = silent(pg, reterr);
