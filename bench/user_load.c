@@ -1,6 +1,7 @@
 /*
  * People at a server: each sends a request, reads the answer, thinks, and sends the next one on the
- * same connection, from an address of their own (X-Forwarded-For).
+ * same connection, from an address of their own (X-Forwarded-For). What is asked at the same time
+ * goes over a second connection, which is closed when both are answered.
  *
  *     user_load PORT USERS ARRIVALS WARM_SECONDS SECONDS THINK_MS FILE
  *
@@ -8,7 +9,8 @@
  * again. A line of FILE is something they do: weight, class (a letter from a), and one or more
  * steps, parted by tabs. A step is a method, a path and perhaps a body, parted by spaces, where {n}
  * is a number that is new each time, and {book} the last book_id that an answer told; each waits
- * for the one before. EVENTS is a GET for server-sent events. Lines are drawn by their weights.
+ * for the one before, but one that begins with + is sent together with it. EVENTS is a GET for
+ * server-sent events. Lines are drawn by their weights.
  *
  * What begins in the SECONDS after the first WARM_SECONDS is counted, from its first byte to the
  * last one of its last step. Every second, and at the end, it prints a line of JSON.
@@ -24,6 +26,8 @@
 
 #define CLASSES 26
 #define STEPS_MAX 8
+#define TOGETHER_MAX 2 /* steps */
+#define TOGETHER '+'
 #define LINES_MAX 10000
 #define LINE_BYTES 65536
 #define PATIENCE_US (40 * BH_SECOND_US) /* at the end, and longer than a request's deadline */
@@ -35,13 +39,19 @@ struct deed {
     char *steps[STEPS_MAX];
 };
 
-struct user {
+struct connection {
     struct load_client client;
+    struct user *user;
+    bool says_error;
+};
+
+struct user {
+    struct connection connections[TOGETHER_MAX];
     uint64_t due_us; /* thinking until; 0: waits for an answer */
     const struct deed *deed;
-    unsigned step;
+    unsigned step, waiting; /* the next one; how many have no answer yet */
     uint64_t begun_us;
-    bool is_counted, says_error;
+    bool is_counted, is_good;
     int64_t book; /* the last one told */
 };
 
@@ -109,9 +119,12 @@ static void think(struct user *const user, const uint64_t now_us)
     heap_push(user);
 }
 
-static void end_deed(struct user *const user, const bool is_good)
+static void end_deed(struct user *const user)
 {
     const uint64_t now_us = bh_time_now_us();
+    const bool is_good = user->is_good;
+    for (unsigned i = 1; i < TOGETHER_MAX; i++)
+        load_client_leave(&user->connections[i].client);
     if (user->is_counted) {
         struct figures *const figures = &load.classes[user->deed->class];
         figures->done++;
@@ -131,17 +144,12 @@ static void end_deed(struct user *const user, const bool is_good)
 
 /* ---- Requests ---- */
 
-static void broken(struct user *const user)
-{
-    load.broken += user->is_counted;
-    end_deed(user, false);
-}
-
 /* A step with its numbers filled in. */
-static void fill_in(const struct user *const user, char *const text, const size_t size)
+static void fill_in(const struct user *const user, const char *at, char *const text,
+                    const size_t size)
 {
     size_t used = 0;
-    for (const char *at = user->deed->steps[user->step]; *at != '\0' && used + 32 < size;) {
+    while (*at != '\0' && used + 32 < size) {
         const bool is_number = strncmp(at, "{n}", 3) == 0;
         if (is_number || strncmp(at, "{book}", 6) == 0) {
             used += (size_t)snprintf(text + used, size - used, "%lld",
@@ -154,11 +162,13 @@ static void fill_in(const struct user *const user, char *const text, const size_
     text[used] = '\0';
 }
 
-static void send_step(struct user *const user)
+/* False: it could not be sent. */
+static bool send_step(struct connection *const connection, const char *const text)
 {
     static char step[LINE_BYTES], request[LINE_BYTES + 1024];
+    const struct user *const user = connection->user;
     load.numbers++;
-    fill_in(user, step, sizeof(step));
+    fill_in(user, text, step, sizeof(step));
     char *const path = strchr(step, ' '), *body = path ? strchr(path + 1, ' ') : NULL;
     bh_assert(path);
     *path = '\0';
@@ -176,10 +186,29 @@ static void send_step(struct user *const user)
         wants_events ? "GET" : step, path + 1, number >> 16, number >> 8 & 255, number & 255,
         wants_events ? "Accept: text/event-stream\r\n" : "",
         body ? "Content-Type: application/json\r\n" : "", length, body ? body : "");
-    user->says_error = false;
-    user->due_us = 0;
-    if (!load_client_send(&user->client, &load.host, request, (size_t)size, 1))
-        broken(user);
+    connection->says_error = false;
+    return load_client_send(&connection->client, &load.host, request, (size_t)size, 1);
+}
+
+static bool is_together(const struct user *const user)
+{
+    return user->step < user->deed->step_count && user->deed->steps[user->step][0] == TOGETHER;
+}
+
+/* The next step, with those that go together with it. */
+static void send_steps(struct user *const user)
+{
+    unsigned sent = 0, failed = 0;
+    do {
+        bh_assert(sent < TOGETHER_MAX);
+        const char *const text = user->deed->steps[user->step++];
+        failed += !send_step(&user->connections[sent++], text + (text[0] == TOGETHER));
+    } while (is_together(user));
+    load.broken += user->is_counted ? failed : 0;
+    user->is_good = failed == 0;
+    user->waiting = sent - failed;
+    if (user->waiting == 0)
+        end_deed(user);
 }
 
 static void begin_deed(struct user *const user)
@@ -195,31 +224,32 @@ static void begin_deed(struct user *const user)
     }
     user->deed = &load.deeds[low];
     user->step = 0;
+    user->due_us = 0;
     user->begun_us = bh_time_now_us();
     user->is_counted = user->begun_us >= load.counted_from_us &&
                        user->begun_us < load.counted_to_us;
-    send_step(user);
+    send_steps(user);
 }
 
 /* ---- Answers ---- */
 
-static struct user *user_of(struct load_client *const client)
+static struct connection *connection_of(struct load_client *const client)
 {
-    return BH_CONTAINER_OF(client, struct user, client);
+    return BH_CONTAINER_OF(client, struct connection, client);
 }
 
 /* A body that tells a number is small, and comes in one piece. */
 static void take_body(struct load_client *const client, const char *const data, const size_t size)
 {
     static const char error[] = "\"status\":\"error\"", book[] = "\"book_id\":";
-    struct user *const user = user_of(client);
+    struct connection *const connection = connection_of(client);
     if (client->is_chunked) {
-        user->says_error |= memmem(data, size, error, sizeof(error) - 1) != NULL;
+        connection->says_error |= memmem(data, size, error, sizeof(error) - 1) != NULL;
         return;
     }
     const char *const at = memmem(data, size, book, sizeof(book) - 1);
     if (at)
-        user->book = strtoll(at + sizeof(book) - 1, NULL, 10);
+        connection->user->book = strtoll(at + sizeof(book) - 1, NULL, 10);
 }
 
 static void count_answer(const struct load_client *const client, const bool is_good)
@@ -237,18 +267,21 @@ static void count_answer(const struct load_client *const client, const bool is_g
 
 static void take(struct load_client *const client)
 {
-    struct user *const user = user_of(client);
-    if (client->status == 0) {
-        broken(user);
-        return;
-    }
-    const bool is_good = client->status >= 200 && client->status < 300 && !user->says_error;
-    if (user->is_counted)
+    const struct connection *const connection = connection_of(client);
+    struct user *const user = connection->user;
+    const bool is_broken = client->status == 0;
+    const bool is_good = client->status >= 200 && client->status < 300 && !connection->says_error;
+    if (user->is_counted && is_broken)
+        load.broken++;
+    else if (user->is_counted)
         count_answer(client, is_good);
-    if (!is_good || ++user->step == user->deed->step_count)
-        end_deed(user, is_good);
+    user->is_good &= is_good;
+    if (--user->waiting > 0)
+        return;
+    if (!user->is_good || user->step == user->deed->step_count)
+        end_deed(user);
     else
-        send_step(user);
+        send_steps(user);
 }
 
 /* ---- The run ---- */
@@ -392,7 +425,10 @@ int main(const int argc, char **const argv)
     load.heap = calloc(load.user_count, sizeof(struct user *));
     bh_assert(load.users && load.heap && arrivals > 0);
     for (size_t i = 0; i < load.user_count; i++)
-        load_client_init(&load.users[i].client);
+        for (unsigned j = 0; j < TOGETHER_MAX; j++) {
+            load_client_init(&load.users[i].connections[j].client);
+            load.users[i].connections[j].user = &load.users[i];
+        }
     load.counted_from_us = bh_time_now_us() +
                            (uint64_t)load_number(bh_str_from(argv[4])) * BH_SECOND_US;
     load.counted_to_us = load.counted_from_us +

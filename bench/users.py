@@ -17,7 +17,8 @@ PEOPLE = {"TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT_ENABLED": "on"}
 
 @dataclass(frozen=True)
 class Deed:
-    """Something that people do, as often as its weight says: requests, one after another."""
+    """Something that people do, as often as its weight says: requests, one after another (but one
+    that begins with + together with the one before)."""
 
     weight: float
     kind: str

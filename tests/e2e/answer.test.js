@@ -160,3 +160,10 @@ pageTest("related terms are the next search", {}, async (page) => {
     await page.waitForURL(/q=%22Bo\+Reed%22/);
     await terms.getByRole("link", { name: "Ada Quill" }).waitFor();
 });
+
+pageTest("related terms are asked for beside the search", {}, async (page) => {
+    await page.route("**/api/search?*", () => new Promise(() => {})); // results never come
+    const asked = page.waitForRequest((request) => request.url().includes("/api/concepts?"));
+    await page.goto(`${url}/?q=customs`);
+    await asked;
+});

@@ -129,6 +129,9 @@ export class SearchView {
      */
     async #search(target, isTyping) {
         this.element.setAttribute("aria-busy", "true");
+        if (!isTyping) {
+            void this.#related.show(target.q); // asked beside the search, not after it
+        }
         try {
             const results = await this.#latest.run((signal) => search(target, isTyping, signal));
             if (results) {
