@@ -711,7 +711,8 @@ const struct bh_setting tome_settings_table[] = {
       .minimum = 0,
       .maximum = SECONDS(300),
       .unit = "s",
-      .help = "After SIGTERM: not ready, still serving, so that a balancer notices.",
+      .help = "After SIGTERM: not ready, still serving, so that a balancer notices; each answer "
+              "closes its connection.",
       FIELD(shutdown_delay_us) },
     { .name = "SHUTDOWN_TIMEOUT",
       .type = BH_SETTING_DURATION,

@@ -75,7 +75,9 @@ static bool is_last(struct bh_request *const request, const bool is_stream)
         return true;
     if (is_stream && request->head.minor_version == 0)
         return true;
-    return bh_http_is_draining(request->http) && connection->body_at == connection->end;
+    /* Before the drain begins, too: a connection closed by its answer has no request on its way. */
+    return bh_http_server_is_draining(request->http->server) &&
+           connection->body_at == connection->end;
 }
 
 int bh_response_head(struct bh_request *const request, const int status,

@@ -1,5 +1,5 @@
 """Fixtures of the fault tests: a load on a PostgreSQL server, and what stands between them; the
-database of the service's tests."""
+database of the service's tests; a server that lives in a cgroup."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from support.cgroup import CGROUPS, MemoryCgroup
 from support.database import Database, SqliteDatabase
 from support.postgres import Postgres, own_replica
 from support.postgres_load import Load, Options
+from support.server import Server, ServerOptions
 from support.tcp_proxy import TcpProxy
 
 
@@ -81,3 +83,54 @@ def database(request: pytest.FixtureRequest) -> Database:
 def rows(database: Database, library_settings: dict[str, str]) -> Callable[[str], int]:
     """How many rows a table of the test's library has."""
     return lambda table: database.rows(library_settings, table)
+
+
+@pytest.fixture
+def cgroup() -> Iterator[MemoryCgroup]:
+    for parent in CGROUPS:
+        try:
+            group = MemoryCgroup(parent)
+            group.set_limit(1 << 40)
+        except OSError:
+            continue
+        try:
+            yield group
+        finally:
+            group.remove()
+        return
+    pytest.skip("no memory cgroup can be made here")
+
+
+@pytest.fixture
+def start_in_cgroup(
+    cgroup: MemoryCgroup, tomehub_binary: Path, library_dir: Path, tmp_path: Path, sanitizer: str
+) -> Iterator[Callable[..., Server]]:
+    """Starts a supervised server that lives in the cgroup, within a limit that stands before it
+    comes. Thresholds and interval are the usual ones."""
+    if sanitizer != "none":
+        pytest.skip("a sanitizer takes more memory than what is measured")
+    starter = tmp_path / "in-cgroup"
+    starter.write_text(f'#!/bin/sh\n{cgroup.enter}\nexec {tomehub_binary} "$@"')
+    starter.chmod(0o755)
+    servers: list[Server] = []
+
+    def start(limit: int, **settings: str) -> Server:
+        cgroup.set_limit(limit)
+        usual = {
+            "SUPERVISOR": "on",
+            "ACCESS_LOG": "off",
+            "MAX_CONCURRENT_STREAMS": "200",
+            "STREAM_MAX_PER_CLIENT": "0",
+            "MEMORY_RESTART_DELAY": "0s",
+            "MEMORY_RESTART_INTERVAL": "0s",
+        }
+        servers.append(Server(ServerOptions(starter, library_dir, usual | settings)))
+        servers[0].start()
+        return servers[0]
+
+    try:
+        yield start
+        servers[0].finish()
+    finally:
+        for server in servers:
+            server.kill()

@@ -3,28 +3,24 @@ has it; what clients notice when parts of it die. The tests share one cluster, i
 
 from __future__ import annotations
 
-import http.client
 import os
-import random
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.http import JsonClient
 from support.http_layer import wait_until
+from support.own_writes import BOOKS, OwnWrites
 from support.postgres import server_folder
 from support.process import sanitizer_report
 
 SECONDS = 60.0
 END = "that was all"
-BOOKS = 4
 
 
 class Cluster:
@@ -117,74 +113,12 @@ def blocks(root: Path) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", guide, re.M | re.S)
 
 
-class Load:
-    """Clients that write and read through HAProxy, each its own book, and must always find what
-    they have written, whichever server answers."""
-
-    READS = ("/api/content/{chunk}", "/api/books/{book}", "/api/search?q=clover&book_id={book}")
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.over = threading.Event()
-        self.reads = self.writes = 0
-        self.failed_reads: list[str] = []
-        self.failed_writes: list[str] = []
-        self.old: list[str] = []
-        with JsonClient(port) as client:
-            self.books = [client.ingest_text("0", f"Clover {n}.") for n in range(BOOKS)]
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
-        """A new connection now and then; 0: none, or it broke off."""
-        try:
-            with JsonClient(self.port) as client:
-                answer = client.send(method, path, body) if body else client.get(path)
-                return answer.status, answer.text
-        except (OSError, http.client.HTTPException) as error:
-            return 0, repr(error)
-
-    def run(self, book: int) -> None:
-        dice = random.Random(book)
-        value = 0
-        while not self.over.is_set():
-            value += 1
-            path = f"/api/books/{book}"
-            status, text = self.ask("PATCH", path, {"title": f"<{value}>"})
-            self.writes += 1
-            if status != 200:
-                self.failed_writes.append(f"{status} {text}")
-                continue
-            for read in dice.sample(self.READS, 2):
-                path = read.format(book=book, chunk=book << 20)
-                status, text = self.ask("GET", path)
-                self.reads += 1
-                if status != 200:
-                    self.failed_reads.append(f"{path}: {status} {text}")
-                elif f"<{value}>" not in text:
-                    self.old.append(f"{path}: no <{value}> in {text}")
-            self.over.wait(dice.random() * 0.1)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self.run, args=(book,)) for book in self.books]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self.over.set()
-            for thread in threads:
-                thread.join()
-
-    def go_on(self, count: int = 40) -> None:
-        """Until so many more requests were answered."""
-        wanted = self.reads + count
-        wait_until(lambda: self.reads >= wanted, SECONDS)
-
-
 FAULTS = {
     "a worker": "kill -9 $(pgrep -P $(cat build/cluster/one.pid))",
     "a server": "kill -9 $(cat build/cluster/two.pid) $(pgrep -P $(cat build/cluster/two.pid))",
     "the server comes back": "tools/cluster start two",
+    "a server leaves": "two=$(cat build/cluster/two.pid); kill $two; tail --pid=$two -f /dev/null",
+    "it comes back": "tools/cluster start two",
     "a restart": '(cd build/cluster/one && "$TOMEHUB" restart)',
     "Redis": "kill -9 $(cat build/cluster/redis.pid)",
     "Redis comes back": "tools/cluster start redis",
@@ -198,7 +132,7 @@ FAULTS = {
 def test_what_clients_notice_of_faults(cluster: Cluster) -> None:
     """Nothing, but for the writes that were in hand of what was killed."""
     cluster.type(". build/cluster/env")
-    load = Load(cluster.port("URL"))
+    load = OwnWrites(cluster.port("URL"))
     failed = {}
     with load.running():
         load.go_on()
@@ -255,7 +189,7 @@ def test_every_command_of_the_guide(cluster: Cluster, root: Path) -> None:
     assert loads == 7
     assert int(remaining[1]) == int(remaining[0]) - 1
     assert printed.startswith("t\n")  # the old primary follows
-    load = Load(cluster.port("URL"))
+    load = OwnWrites(cluster.port("URL"))
     with load.running():
         load.go_on()
     assert not (load.failed_reads or load.failed_writes or load.old)

@@ -98,6 +98,27 @@ def test_sigterm_lets_requests_finish(supervised: Server, library_dir: Path) -> 
     assert not list(library_dir.glob("*.control-*"))
 
 
+def test_while_it_waits_to_leave_answers_close_their_connections(
+    start_tomehub: Callable[..., Server]
+) -> None:
+    """So that at the drain none is left with a request on its way."""
+    server = start_tomehub(SUPERVISOR="on", SHUTDOWN_DELAY="5m")
+    request = b"GET /api/books HTTP/1.1\r\nHost: test\r\n\r\n"
+    with RawConnection(server.port) as kept:
+        kept.send(request)
+        assert "connection" not in kept.read_answer().headers
+        server.terminate()
+        server.wait_log("not ready any more")
+        with RawConnection(server.port) as new:
+            for connection in (kept, new):
+                connection.send(request)
+                answer = connection.read_answer()
+                assert answer.status == 200 and answer.headers["connection"] == "close"
+                assert connection.read_some() == b""
+    server.terminate()  # it does not wait any longer
+    assert server.wait_exit() == 0
+
+
 def test_a_stream_outlives_a_restart(
     supervised: Server, command: Callable[..., CommandResult]
 ) -> None:

@@ -78,7 +78,8 @@ void bh_http_server_drain(struct bh_http_server *server, struct bh_loop *loop, u
 
 /* Whether any loop is draining (for readiness). Any thread. */
 bool bh_http_server_is_draining(const struct bh_http_server *server);
-void bh_http_server_mark_draining(struct bh_http_server *server); /* not ready, still serving */
+/* Not ready, still serving: from now on each answer closes its connection. Any thread. */
+void bh_http_server_mark_draining(struct bh_http_server *server);
 
 /* Before the drain: another process serves the same listener. Nothing more is accepted, and idle
  * connections get three seconds in which their next request is still answered. Any thread. */
