@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ from support.keepalive import KeepAliveLoad
 from support.own_writes import OwnWrites
 from support.process import CommandResult
 from support.redis import Redis
-from support.server import Server
+from support.server import Server, ServerOptions
 
 SERVERS = 3
 CONNECTIONS = 200
@@ -304,6 +305,56 @@ def test_jobs_of_a_killed_server_are_taken_over_once(
     done = [metric(server, 'ingest_jobs_total{result="done"}') for server in others]
     assert 0 < sum(taken) == sum(done)
     wait_until(lambda: not uploads(library_dir))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, tomehub_binary: Path) -> Callable[[Path], Path]:
+    """How to start a server as on another machine: where others see this folder it has its own."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+        pytest.skip("no file system of one's own is permitted here")
+
+    def starter(folder: Path) -> Path:
+        own, script = tmp_path / "elsewhere", tmp_path / "tomehub-elsewhere"
+        own.mkdir()
+        served = f'mount --bind {own} {folder} && exec {tomehub_binary} "$@"'
+        script.write_text(f"#!/bin/sh\nexec unshare -m sh -c '{served}' sh \"$@\"")
+        script.chmod(0o755)
+        return script
+
+    return starter
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_uploads_on_a_disk_of_its_own_wait_for_their_server(
+    start_tomehub: Callable[..., Server],
+    elsewhere: Callable[[Path], Path],
+    library_settings: dict[str, str],
+    library_dir: Path,
+    command: Command,
+) -> None:
+    """Another one that hears first that it leaves does not fail them."""
+    data = Path(library_settings["DATA_DIR"])
+    data.mkdir()
+    here = start_tomehub(SUPERVISOR="on", INGEST_WORKERS=1)
+    settings = library_settings | {"LOG_LEVEL": "debug"}
+    other = Server(ServerOptions(elsewhere(data), library_dir, settings))
+    try:
+        other.start()
+        with JsonClient(here.port) as client:
+            jobs = [
+                client.upload("/api/ingest", f"{n}.txt", text_of(f"own{n}x", 40000).encode()).json
+                for n in range(JOBS)
+            ]
+        restart(here, command)
+        with JsonClient(other.port) as client:
+            for job in jobs:
+                ended = finished(client, job["job_id"])
+                assert ended["status"] == "done", ended
+        assert "another process has left" in other.log() and "Took over" not in other.log()
+        assert "Took over" in here.log()
+        other.finish()
+    finally:
+        other.kill()
 
 
 # ---- Keys ----

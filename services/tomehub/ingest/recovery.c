@@ -8,15 +8,48 @@
 #include <unistd.h>
 
 #include "bulkhead/base/log.h"
+#include "bulkhead/base/time.h"
 #include "ingest/internal.h"
 
 #define FILES_AT_ONCE 256
+/* How long a job whose file is not here waits for the machine that has it. */
+#define ELSEWHERE_US (3600 * BH_SECOND_US)
+
+/* A file that is not here may be on another machine's disk, whose server is only restarting. All
+ * processes of an SQLite file are on one machine: there a file that is not here is nowhere. */
+static bool can_take(const struct tome_ingest *const ingest, const struct tome_job_left *const job)
+{
+    return ingest->instance.session == NULL || access(job->input.data, R_OK) == 0 ||
+           bh_time_wall_us() - job->created_at > (int64_t)ELSEWHERE_US;
+}
+
+/* Of what `dead` has left, all that can be taken up here. */
+static int take_over(struct tome_ingest *const ingest, const int64_t dead,
+                     struct bh_arena *const arena, int64_t *const ret_taken,
+                     struct bh_error *const reterr)
+{
+    const struct tome_job_left *left = NULL;
+    size_t left_count = 0, count = 0;
+    const int result = tome_jobs_left(ingest->options.db, dead, arena, &left, &left_count, reterr);
+    if (result != 0)
+        return result;
+    int64_t *const jobs = bh_arena_calloc(arena, left_count + 1, sizeof(*jobs));
+    if (jobs == NULL)
+        return bh_error_set(reterr, BH_ENOMEM, "no memory to look for jobs left behind");
+    for (size_t i = 0; i < left_count; i++)
+        if (can_take(ingest, &left[i]))
+            jobs[count++] = left[i].id;
+    if (count == 0)
+        return 0;
+    return tome_jobs_take_over(ingest->options.db, ingest->instance.number, dead, jobs, count,
+                               ret_taken, reterr);
+}
 
 int tome_recover_jobs(struct tome_ingest *const ingest, int64_t *const ret_count,
                       struct bh_error *const reterr)
 {
     struct bh_arena *BH_CLEANUP(bh_arena_destroy_cleanup) arena = NULL;
-    if (bh_arena_create(1024 * 1024, &arena) != 0)
+    if (bh_arena_create((size_t)16 * 1024 * 1024, &arena) != 0)
         return bh_error_set(reterr, BH_ENOMEM, "no memory to look for jobs left behind");
     const int64_t *instances = NULL;
     size_t count = 0;
@@ -25,8 +58,7 @@ int tome_recover_jobs(struct tome_ingest *const ingest, int64_t *const ret_count
         int64_t taken = 0;
         if (tome_instance_is_alive(&ingest->instance, instances[i]))
             continue;
-        result = tome_jobs_take_over(ingest->options.db, ingest->instance.number, instances[i],
-                                     &taken, reterr);
+        result = take_over(ingest, instances[i], arena, &taken, reterr);
         if (result == 0 && taken > 0)
             bh_log_info("ingest", "Took over %lld jobs of a process that has ended",
                         (long long)taken);

@@ -6,6 +6,7 @@
 #include "tomehub_sql.h"
 
 #define SUBMIT_TRIES_MAX 3
+#define JOBS_LEFT_MAX 10000
 
 /* ---- Acceptance ---- */
 
@@ -201,10 +202,44 @@ int tome_jobs_instances(struct bh_db *const db, struct bh_arena *const arena,
     return 0;
 }
 
-int tome_jobs_take_over(struct bh_db *const db, const int64_t instance, const int64_t dead,
-                        int64_t *const ret_count, struct bh_error *const reterr)
+int tome_jobs_left(struct bh_db *const db, const int64_t dead, struct bh_arena *const arena,
+                   const struct tome_job_left **const ret_jobs, size_t *const ret_count,
+                   struct bh_error *const reterr)
 {
-    const struct bh_db_value parameters[] = { bh_db_int(instance), bh_db_int(dead) };
+    const struct bh_db_value parameters[] = { bh_db_int(dead), bh_db_int(JOBS_LEFT_MAX) };
+    struct bh_db_rows rows;
+    const int result = bh_db_query(db, BH_DB_READ, &TOME_SQL_JOBS_LEFT, parameters,
+                                   BH_COUNT_OF(parameters), arena, &rows, reterr);
+    if (result != 0)
+        return result;
+    struct tome_job_left *const jobs = bh_arena_calloc(arena, rows.row_count + 1, sizeof(*jobs));
+    if (jobs == NULL)
+        return tome_error_memory(reterr);
+    for (size_t row = 0; row < rows.row_count; row++)
+        jobs[row] = (struct tome_job_left){ .id = bh_db_int_at(&rows, row, 0),
+                                            .input = bh_db_text_at(&rows, row, 1),
+                                            .created_at = bh_db_int_at(&rows, row, 2) };
+    *ret_jobs = jobs;
+    *ret_count = rows.row_count;
+    return 0;
+}
+
+int tome_jobs_take_over(struct bh_db *const db, const int64_t instance, const int64_t dead,
+                        const int64_t *const jobs, const size_t count, int64_t *const ret_count,
+                        struct bh_error *const reterr)
+{
+    struct bh_buf BH_CLEANUP(bh_buf_fini_cleanup) text;
+    struct bh_json json;
+    bh_buf_init(&text, 1 << 20);
+    bh_json_init(&json, &text);
+    bh_json_array_begin(&json);
+    for (size_t i = 0; i < count; i++)
+        bh_json_int(&json, jobs[i]);
+    bh_json_array_end(&json);
+    if (bh_buf_error(&text) != 0)
+        return tome_error_memory(reterr);
+    const struct bh_db_value parameters[] = { bh_db_int(instance), bh_db_int(dead),
+                                              bh_db_text(bh_buf_peek(&text)) };
     struct bh_db_transaction *transaction = NULL;
     int result = bh_db_begin(db, BH_DB_WRITE, &transaction, reterr);
     if (result == 0)

@@ -61,9 +61,20 @@ int tome_jobs_fail(struct bh_db *db, const struct tome_claim *claim, struct bh_s
 int tome_jobs_instances(struct bh_db *db, struct bh_arena *arena, const int64_t **ret_instances,
                         size_t *ret_count, struct bh_error *reterr) BH_MUST_CHECK;
 
-/* Queues for `instance` whatever `dead` had; two at once get each job once. */
-int tome_jobs_take_over(struct bh_db *db, int64_t instance, int64_t dead, int64_t *ret_count,
-                        struct bh_error *reterr) BH_MUST_CHECK;
+struct tome_job_left {
+    int64_t id;
+    struct bh_str input;
+    int64_t created_at; /* µs since 1970 */
+};
+
+/* The oldest 10,000 at most of the jobs that `dead` had not finished. In the arena. */
+int tome_jobs_left(struct bh_db *db, int64_t dead, struct bh_arena *arena,
+                   const struct tome_job_left **ret_jobs, size_t *ret_count,
+                   struct bh_error *reterr) BH_MUST_CHECK;
+
+/* Queues for `instance` those of these jobs that `dead` has yet; two at once get each job once. */
+int tome_jobs_take_over(struct bh_db *db, int64_t instance, int64_t dead, const int64_t *jobs,
+                        size_t count, int64_t *ret_count, struct bh_error *reterr) BH_MUST_CHECK;
 
 /* This process is leaving: its running jobs go back to the queue, and the attempt does not count.
  * */

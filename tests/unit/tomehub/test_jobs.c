@@ -227,11 +227,21 @@ static void the_living_take_over_from_the_dead(void **const state)
                                    &library->error));
     assert_int_equal(instance_count, 1);
     assert_int_equal(instances[0], OTHER);
-    int64_t taken = 0;
-    TEST_CHECK(tome_jobs_take_over(library->db, ME, OTHER, &taken, &library->error));
-    assert_int_equal(taken, 2);
-    TEST_CHECK(tome_jobs_take_over(library->db, ME, OTHER, &taken, &library->error));
-    assert_int_equal(taken, 0);
+    const struct tome_job_left *left = NULL;
+    size_t left_count = 0;
+    TEST_CHECK(
+        tome_jobs_left(library->db, OTHER, library->arena, &left, &left_count, &library->error));
+    assert_int_equal(left_count, 2);
+    assert_int_equal(left[0].id, running.job_id);
+    assert_true(bh_str_equal(left[0].input, one.input) && left[0].created_at > 0);
+    const int64_t jobs[] = { left[0].id, left[1].id };
+    const size_t counts[] = { 1, 2, 2 }; /* the first; what is left of both; nothing is */
+    for (size_t i = 0; i < BH_COUNT_OF(counts); i++) {
+        int64_t taken = -1;
+        TEST_CHECK(
+            tome_jobs_take_over(library->db, ME, OTHER, jobs, counts[i], &taken, &library->error));
+        assert_int_equal(taken, i < 2 ? 1 : 0);
+    }
     const struct tome_claim claimed = claim(library, ME);
     assert_int_equal(claimed.job_id, running.job_id);
     assert_int_equal(claimed.attempt, 2); /* so what the dead one wrote is purged first */
