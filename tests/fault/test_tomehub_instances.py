@@ -92,6 +92,7 @@ class Clients:
         assert self.failures() == [] and self.load.refused == 0
 
 
+@pytest.mark.alone
 @on_both
 def test_what_clients_notice_of_three(
     start_three: Callable[..., list[Server]], redis: Redis, command: Command

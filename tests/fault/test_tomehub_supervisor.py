@@ -107,6 +107,7 @@ def test_while_it_waits_to_leave_answers_close_their_connections(
     with RawConnection(server.port) as kept:
         kept.send(request)
         assert "connection" not in kept.read_answer().headers
+        worker(server)
         server.terminate()
         server.wait_log("not ready any more")
         with RawConnection(server.port) as new:
