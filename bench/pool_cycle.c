@@ -88,11 +88,19 @@ static void peer_destroy(struct bh_pool_connection *const connection)
     uv_close((uv_handle_t *)&of(connection)->timer, freed);
 }
 
+/* Nothing is ever that late here. */
+static void peer_give_up(struct bh_pool_connection *const base)
+{
+    (void)base;
+    bh_assert(false);
+}
+
 static const struct bh_pool_driver driver = {
     .connect = peer_connect,
     .ping = peer_begin,
     .reset = peer_begin,
     .cancel = peer_begin,
+    .give_up = peer_give_up,
     .close = peer_close,
     .destroy = peer_destroy,
 };

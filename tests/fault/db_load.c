@@ -8,7 +8,8 @@
  * 20 ms a line of `key=value` words tells what has come of all so far: `ok`, `wrong` (must stay 0),
  * `canceled`, `written` (rows the database has acknowledged), `clock_s` (the time of day as it
  * sees it), and a count for each error. A line on standard input ends it. The first line of the
- * file that PASSWORD_FILE names, if set, is the password of each connection.
+ * file that PASSWORD_FILE names, if set, is the password of each connection; STATEMENT_TIMEOUT_S,
+ * if set, the longest that a statement may run.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -283,12 +284,14 @@ int main(const int argument_count, char **const arguments)
     load.deadline_us = number_of(arguments[7]) * BH_SECOND_US;
     load.has_replica = argument_count == 9;
     char *const password_file = getenv("PASSWORD_FILE");
+    const char *const timeout_s = getenv("STATEMENT_TIMEOUT_S");
     const struct bh_postgres_options postgres = {
         .read_url = arguments[8], /* NULL behind the last */
         .loops = loops,
         .read_maximum = number_of(arguments[5]),
         .write_maximum = number_of(arguments[6]),
         .connect_timeout_us = 2 * BH_SECOND_US,
+        .statement_timeout_us = timeout_s ? number_of(timeout_s) * BH_SECOND_US : 0,
         .password = password_file ? password_of_file : NULL,
         .password_argument = password_file,
     };

@@ -65,6 +65,21 @@ def test_stopped_for_20_seconds(
     assert last["written"] <= written(postgres)
 
 
+def test_pipelines_that_are_never_answered(
+    proxy: TcpProxy, load_url: str, start_load: Callable[..., Load], slow: float
+) -> None:
+    """All connections stay and say nothing more, new ones are well. Whoever has asked leaves; the
+    pipelines they leave behind hold their places no longer than a statement may run."""
+    load = start_load(load_url, settings={"STATEMENT_TIMEOUT_S": "1"})
+    proxy.freeze()
+    since = time.monotonic()
+    while not any("their connection is given up" in line for line in load.errors):
+        assert time.monotonic() - since < 20 * slow * busy(), load.errors
+        time.sleep(0.02)
+    load.wait_for_ok(500)
+    load.finish()
+
+
 @pytest.mark.alone
 def test_terminated_in_mid_query(
     postgres: Postgres, load_url: str, start_load: Callable[..., Load], slow: float

@@ -16,7 +16,8 @@ class TcpProxy:
     """Forwards connections to a port of 127.0.0.1 and remembers when each came.
 
     `black_hole(True)` keeps all connections open and forwards nothing more in either direction;
-    what comes meanwhile stays unread. `drop()` resets them all. `delay_s`: how long each byte is
+    what comes meanwhile stays unread. `freeze()` does so for ever to the connections there are, and
+    not to later ones. `drop()` resets them all. `delay_s`: how long each byte is
     on its way, in either direction.
     """
 
@@ -30,6 +31,7 @@ class TcpProxy:
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._frozen: set[tuple[socket.socket, socket.socket]] = set()
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
 
@@ -51,6 +53,10 @@ class TcpProxy:
             self._hole.set()
         else:
             self._hole.clear()
+
+    def freeze(self) -> None:
+        with self._lock:
+            self._frozen.update(self._pairs)
 
     def drop(self) -> None:
         with self._lock:
@@ -83,19 +89,21 @@ class TcpProxy:
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self._pairs.append((client, server))
+            self._pairs.append(pair := (client, server))
         with selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ, server)
             selector.register(server, selectors.EVENT_READ, client)
-            self._copy(selector)
+            self._copy(selector, pair)
         client.close()
         server.close()
 
-    def _copy(self, selector: selectors.BaseSelector) -> None:
+    def _copy(
+        self, selector: selectors.BaseSelector, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
         """Until either side is done."""
         late: deque[tuple[float, socket.socket, bytes]] = deque()  # when it is due, oldest first
         while not self._ending.is_set():
-            if self._hole.is_set():
+            if self._hole.is_set() or pair in self._frozen:
                 time.sleep(0.01)
                 continue
             wait_s = max(0.0, late[0][0] - time.monotonic()) if late else 0.05

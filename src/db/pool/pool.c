@@ -56,6 +56,7 @@ void bh_pool_options_default(struct bh_pool_options *const options)
         .class_count = 1,
         .shared_drain_us = 10 * BH_MS_US,
         .shared_slow_us = 20 * BH_MS_US,
+        .shared_timeout_us = 30 * BH_SECOND_US,
         .acquire_timeout_us = 30 * BH_SECOND_US,
         .connect_timeout_us = 10 * BH_SECOND_US,
         .host_count = 1,

@@ -32,11 +32,13 @@ struct bh_pool_options {
                                  tenant waits, 1–100; 0: no such cap */
 
     unsigned
-        shared_connections;   /* of one shard, pipelined at a time; 0: all leases are exclusive */
-    unsigned shared_depth;    /* statements in one pipeline */
-    unsigned class_count;     /* statement classes told apart, 1–4,096 */
-    uint64_t shared_drain_us; /* predicted work in one pipeline */
-    uint64_t shared_slow_us;  /* classes that take longer go exclusive */
+        shared_connections;     /* of one shard, pipelined at a time; 0: all leases are exclusive */
+    unsigned shared_depth;      /* statements in one pipeline */
+    unsigned class_count;       /* statement classes told apart, 1–4,096 */
+    uint64_t shared_drain_us;   /* predicted work in one pipeline */
+    uint64_t shared_slow_us;    /* classes that take longer go exclusive */
+    uint64_t shared_timeout_us; /* a pipeline in which nothing has ended for so long is given up;
+                                   BH_NEVER_US: never */
 
     uint64_t acquire_timeout_us;
     uint64_t connect_timeout_us;
@@ -94,6 +96,7 @@ void bh_pool_evict(struct bh_pool *pool);
     X(LOST, "lost", "broken")                                                     \
     X(UNCLEAN, "unclean", "could not be cleaned, or not in time")                 \
     X(PING, "ping", "did not answer a ping in time")                              \
+    X(SILENT, "silent", "nothing was heard of its pipeline in time")              \
     X(CONNECT, "connect", "could not be made, or not in time")                    \
     X(DRAINED, "drained", "the shard ends")
 

@@ -27,6 +27,9 @@ static void check_connection(const struct bh_pool_shard *const shard,
     if (state == BH_POOL_CONNECTING || state == BH_POOL_PINGING || state == BH_POOL_RESETTING ||
         state == BH_POOL_QUARANTINED || state == BH_POOL_CLOSING)
         bh_assert(connection->due_us != BH_NEVER_US && shard->wakeup_us <= connection->due_us);
+    if (state == BH_POOL_SHARED && !connection->doomed)
+        bh_assert(connection->due_us <= bh_pool_silent_at_us(connection) &&
+                  shard->wakeup_us <= connection->due_us);
 }
 
 static unsigned check_connections(const struct bh_pool_shard *const shard)

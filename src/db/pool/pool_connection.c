@@ -44,6 +44,18 @@ void bh_pool_wakeup(struct bh_pool_shard *const shard, const uint64_t at_us)
 
 /* ---- The one mover ---- */
 
+/* When its pipeline will have been without an answer for too long. Who drains the shard has no
+ * caller left. */
+uint64_t bh_pool_silent_at_us(const struct bh_pool_connection *const connection)
+{
+    const struct bh_pool_shard *const shard = connection->shard;
+    const struct bh_pool_options *const options = &shard->pool->options;
+    const bool is_short = shard->is_draining &&
+                          options->clean_timeout_us < options->shared_timeout_us;
+    return bh_pool_later(connection->progress_us,
+                         is_short ? options->clean_timeout_us : options->shared_timeout_us);
+}
+
 static uint64_t time_limit_us(const struct bh_pool_connection *const connection,
                               const enum bh_pool_state state)
 {
@@ -64,7 +76,8 @@ static uint64_t time_limit_us(const struct bh_pool_connection *const connection,
         return bh_pool_later(now_us, options->clean_timeout_us);
     case BH_POOL_CLOSING:
         return bh_pool_later(now_us, options->close_timeout_us);
-    case BH_POOL_SHARED:
+    case BH_POOL_SHARED: /* put off as there is progress, once it is due */
+        return bh_pool_silent_at_us(connection);
     case BH_POOL_CONNECTING: /* set as it is begun */
     case BH_POOL_STATE_COUNT:
         break;
@@ -204,7 +217,7 @@ static bool may_stay(const struct bh_pool_connection *const connection,
 {
     const struct bh_pool_shard *const shard = connection->shard;
     if (BH_UNLIKELY(connection->doomed))
-        *ret_why = BH_POOL_CLOSED_LOST;
+        *ret_why = connection->is_silent ? BH_POOL_CLOSED_SILENT : BH_POOL_CLOSED_LOST;
     else if (BH_UNLIKELY(shard->is_draining))
         *ret_why = BH_POOL_CLOSED_DRAINED;
     else if (BH_UNLIKELY(is_older_than(connection, bh_pool_load(&shard->pool->generation))))
@@ -280,6 +293,23 @@ static void time_out_ping(struct bh_pool_connection *const connection)
     bh_pool_end(connection, BH_POOL_CLOSED_PING);
 }
 
+/* As a stopped server does it: its machine keeps the connection, and no statement ends. */
+static void time_out_shared(struct bh_pool_connection *const connection)
+{
+    struct bh_pool_shard *const shard = connection->shard;
+    connection->due_us = connection->doomed ? BH_NEVER_US : bh_pool_silent_at_us(connection);
+    if (shard->now_us < connection->due_us)
+        return;
+    connection->due_us = BH_NEVER_US;
+    connection->is_silent = true;
+    bh_log_warning("db",
+                   "pool \"%s\": %u pipelined statements have had no answer for %.1f s; their "
+                   "connection is given up",
+                   shard->pool->options.name, connection->depth,
+                   (double)(shard->now_us - connection->progress_us) / 1e6);
+    shard->driver->give_up(connection);
+}
+
 static void time_out(struct bh_pool_connection *const connection)
 {
     switch (connection->state) {
@@ -299,8 +329,10 @@ static void time_out(struct bh_pool_connection *const connection)
     case BH_POOL_BUSY:
         tell_leak(connection);
         break;
-    case BH_POOL_IDLE: /* bh_pool_trim */
     case BH_POOL_SHARED:
+        time_out_shared(connection);
+        break;
+    case BH_POOL_IDLE: /* bh_pool_trim */
     case BH_POOL_STATE_COUNT:
         break;
     }
@@ -405,8 +437,10 @@ void bh_pool_lost(struct bh_pool_connection *const connection, const enum bh_poo
         bh_pool_closed(connection, now_us);
         return;
     }
-    /* One that breaks while idle tells nothing of the others: a firewall does that. */
-    if (state != BH_POOL_IDLE || failure == BH_POOL_WRONG_ROLE)
+    /* One that breaks while idle tells nothing of the others: a firewall does that. Nor does one
+     * that is silent while others are not. */
+    const bool is_alone = connection->is_silent && shard->last_good_us > connection->progress_us;
+    if ((state != BH_POOL_IDLE && !is_alone) || failure == BH_POOL_WRONG_ROLE)
         bh_pool_budget_bump(shard->pool, connection->generation, true, error);
     connection->is_suspect = true;
     if (state == BH_POOL_BUSY || state == BH_POOL_SHARED)

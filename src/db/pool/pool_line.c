@@ -111,8 +111,8 @@ static void grant(struct bh_pool_connection *const connection, struct bh_pool_le
         bh_pool_move(connection, BH_POOL_BUSY);
     } else {
         if (connection->state == BH_POOL_IDLE) {
-            bh_pool_move(connection, BH_POOL_SHARED);
             connection->progress_us = shard->now_us;
+            bh_pool_move(connection, BH_POOL_SHARED);
         }
         lease->work_us = bh_pool_class_us(shard, lease->statement_class);
         connection->work_us += lease->work_us;

@@ -113,6 +113,12 @@ void bh_pool_drain(struct bh_pool_shard *const shard, const uint64_t now_us)
     shard->is_draining = true;
     bh_pool_budget_unclaim(shard);
     refuse_all(shard);
+    BH_LIST_FOREACH(node, &shard->states[BH_POOL_SHARED]) {
+        struct bh_pool_connection *const connection = bh_pool_connection_at(node);
+        if (!connection->doomed)
+            connection->due_us = bh_pool_silent_at_us(connection);
+        bh_pool_wakeup(shard, connection->due_us);
+    }
     for (unsigned state = 0; state < BH_POOL_STATE_COUNT; state++) {
         if (state == BH_POOL_BUSY || state == BH_POOL_SHARED || state == BH_POOL_CLOSING)
             continue;
@@ -131,8 +137,8 @@ void bh_pool_tick(struct bh_pool_shard *const shard, const uint64_t now_us)
     bh_pool_advance(shard, now_us);
     atomic_store(&shard->is_woken, false);
     shard->is_ticking = true;
-    shard->wakeup_us = BH_NEVER_US;
     bh_pool_expire_connections(shard);
+    shard->wakeup_us = BH_NEVER_US; /* what that asked for is asked for again, or over */
     bh_pool_trim(shard);
     bh_pool_settle(shard);
     bh_pool_wakeup(shard, bh_pool_connections_due_us(shard));

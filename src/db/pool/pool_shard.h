@@ -5,7 +5,8 @@
  *
  * All calls on a shard, its leases and its connections come from one thread. A lease's `notify` and
  * the driver's functions must not call the pool before they have returned, with one exception:
- * ping, reset and cancel may tell bh_pool_lost. A clock that goes back counts as standing still.
+ * ping, reset, cancel and give_up may tell bh_pool_lost. A clock that goes back counts as standing
+ * still.
  */
 #pragma once
 
@@ -38,6 +39,7 @@ struct bh_pool_connection {
     unsigned depth;                /* read-only: leases on it */
     bool doomed;                   /* private: closed as its last lease ends */
     bool is_suspect;               /* private: broken or of the wrong role: not worth a goodbye */
+    bool is_silent;                /* private: given up as a pipeline without an answer */
     unsigned generation;           /* private: of the pool as it was begun */
     uint64_t created_us;           /* private: the rest */
     uint64_t expires_us;           /* end of its lifetime */
@@ -71,6 +73,9 @@ struct bh_pool_driver {
     /* → bh_pool_ready: stop the running statement, read to its end, then as `reset`. No cancel
      * request may be on its way any more by then: it could hit the next statement. */
     void (*cancel)(struct bh_pool_connection *connection);
+    /* → bh_pool_lost, before it returns: an answer to its pipeline would come too late. Its leases
+     * are released as after any loss. */
+    void (*give_up)(struct bh_pool_connection *connection);
     /* → bh_pool_closed: say goodbye and wait for the server to hang up. Until then the server
      * counts the connection, and so does the pool. */
     void (*close)(struct bh_pool_connection *connection);

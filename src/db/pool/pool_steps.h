@@ -28,6 +28,8 @@ static inline bool bh_pool_has_high(const struct bh_pool_shard *const shard)
 uint64_t bh_pool_advance(struct bh_pool_shard *shard, uint64_t now_us);
 /* Asks for a tick at `at_us`. */
 void bh_pool_wakeup(struct bh_pool_shard *shard, uint64_t at_us);
+/* SHARED: when it is given up, if nothing of its pipeline ends meanwhile. */
+uint64_t bh_pool_silent_at_us(const struct bh_pool_connection *connection);
 /* The only place where a connection changes its state. */
 void bh_pool_move(struct bh_pool_connection *connection, enum bh_pool_state state);
 /* Begins a connect, with the token that was taken for it. */

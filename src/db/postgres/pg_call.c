@@ -10,7 +10,6 @@
 #include "bulkhead/base/assert.h"
 #include "bulkhead/base/time.h"
 
-#define FINAL_GRACE_US (2 * BH_SECOND_US)
 #define BUDGET_SIZE 80
 #define ATTEMPTS_MAX 3 /* of a statement refused for its preparation, or for another's failure */
 
@@ -63,12 +62,11 @@ static int wait_for(const struct bh_pg_call *const call)
     return 0;
 }
 
-/* A server that lets even its own time-out pass is as good as gone. */
 static void wait_to_the_end(struct bh_pg_connection *const connection,
                             const struct bh_pg_call *const call)
 {
     const uint64_t limit_us = connection->config->options->postgres->statement_timeout_us;
-    const uint64_t until_us = bh_time_now_us() + limit_us + FINAL_GRACE_US;
+    const uint64_t until_us = bh_time_now_us() + limit_us + BH_PG_GRACE_US;
     while (!call->is_done) {
         if (bh_fiber_park_uncancelable_until(until_us) == 0 || call->is_done)
             continue;

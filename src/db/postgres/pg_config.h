@@ -47,6 +47,9 @@ struct bh_pg_config {
     atomic_uint *versions; /* of the statements' preparations, by index; shared by the pools */
 };
 
+/* A server that is silent for so much longer than its own time-out is as good as gone. */
+#define BH_PG_GRACE_US (2 * BH_SECOND_US)
+
 /* How long an attempt to connect may take. */
 struct bh_pg_patience {
     uint64_t until_us;              /* for all hosts together; each has an equal part */

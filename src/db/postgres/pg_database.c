@@ -137,6 +137,7 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.tenant_percent = BH_LINE_TENANT_PERCENT;
     pool.waiters_maximum = database->options.waiters_maximum;
     pool.class_count = (unsigned)database->options.statement_count + 1;
+    pool.shared_timeout_us = options->statement_timeout_us + BH_PG_GRACE_US;
     pool.acquire_timeout_us = database->options.acquire_timeout_us;
     pool.connect_timeout_us = options->connect_timeout_us;
     if (which != BH_PG_REPLICA)

@@ -232,6 +232,14 @@ static void pool_cancel(struct bh_pool_connection *const connection)
 
 /* ---- The end ---- */
 
+static void pool_give_up(struct bh_pool_connection *const base)
+{
+    struct bh_pg_connection *const connection = of(base);
+    struct bh_error error = { 0 };
+    bh_error_set(&error, BH_EUNAVAILABLE, "%s: no answer", connection->config->where);
+    bh_pg_connection_lose(connection, &error);
+}
+
 static void pool_close(struct bh_pool_connection *const base)
 {
     struct bh_pg_connection *const connection = of(base);
@@ -281,6 +289,7 @@ const struct bh_pool_driver bh_pg_pool_driver = {
     .ping = pool_ping,
     .reset = pool_reset,
     .cancel = pool_cancel,
+    .give_up = pool_give_up,
     .close = pool_close,
     .destroy = pool_destroy,
 };

@@ -77,6 +77,16 @@ static void driver_cancel(struct bh_pool_connection *const base)
     begin(of(base), SIM_CANCEL);
 }
 
+static void driver_give_up(struct bh_pool_connection *const base)
+{
+    struct sim_connection *const connection = of(base);
+    const uint64_t now_us = connection->sim->now_us;
+    connection->sim->given_up++;
+    sim_break(connection, BH_POOL_BROKEN_OFF);
+    for (unsigned left = base->depth; left > 0; left--)
+        bh_pool_release(bh_pool_lease_at(base->leases.next), BH_POOL_BROKEN, now_us);
+}
+
 static void driver_close(struct bh_pool_connection *const base)
 {
     begin(of(base), SIM_CLOSE);
@@ -96,6 +106,7 @@ static const struct bh_pool_driver driver = {
     .ping = driver_ping,
     .reset = driver_reset,
     .cancel = driver_cancel,
+    .give_up = driver_give_up,
     .close = driver_close,
     .destroy = driver_destroy,
 };

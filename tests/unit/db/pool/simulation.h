@@ -63,7 +63,7 @@ struct sim {
 
     /* What was asked of the driver. */
     unsigned calls[SIM_GATE_COUNT];
-    unsigned destroyed;
+    unsigned destroyed, given_up;
     uint64_t last_connect_us;
     uint64_t least_connect_gap_us; /* between two begun while the pool was down */
 };

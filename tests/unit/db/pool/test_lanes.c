@@ -192,6 +192,54 @@ static void a_stuck_pipeline_is_passed_by(void **const state)
     sim_fini(&sim);
 }
 
+/* Whoever has asked may have left long ago: what they have left behind has a limit of its own. */
+static void a_silent_pipeline_is_given_up(void **const state)
+{
+    (void)state;
+    struct bh_pool_options options;
+    struct sim sim;
+    options_of(&options, 10, 1);
+    options.minimum = 2;
+    start(&sim, &options);
+    struct sim_lease silent[2], other;
+    assert_int_equal(ask_shared(&silent[0], &sim), 0);
+    assert_int_equal(ask_shared(&silent[1], &sim), 0);
+    assert_ptr_equal(silent[0].base.connection, silent[1].base.connection);
+    sim_run(&sim, 20 * BH_SECOND_US);
+    sim_release(&silent[0], BH_POOL_CLEAN); /* the server is only slow */
+    assert_true(ask(&other, &sim, BH_POOL_LANE_EXCLUSIVE, 0) >= 0);
+    sim_run(&sim, 20 * BH_SECOND_US);
+    assert_true(sim_is_granted(&silent[1]) && sim_is_granted(&other));
+    const unsigned generation = atomic_load(&sim.pool->generation);
+    sim_release(&other, BH_POOL_CLEAN);
+    sim_run(&sim, 11 * BH_SECOND_US);
+    assert_false(sim_is_granted(&silent[1]));
+    assert_int_equal(sim.given_up, 1);
+    assert_int_equal(sim_stats(&sim).closed[BH_POOL_CLOSED_SILENT], 1);
+    assert_int_equal(atomic_load(&sim.pool->generation), generation); /* others have answered */
+    sim_run(&sim, BH_SECOND_US);
+    assert_int_equal(sim_stats(&sim).idle, 2);
+    sim_fini(&sim);
+}
+
+static void the_end_does_not_wait_for_a_silent_pipeline(void **const state)
+{
+    (void)state;
+    struct bh_pool_options options;
+    struct sim sim;
+    options_of(&options, 10, 1);
+    options.minimum = 1;
+    start(&sim, &options);
+    struct sim_lease silent;
+    assert_int_equal(ask_shared(&silent, &sim), 0);
+    bh_pool_drain(sim.shards[0].pool_shard, sim.now_us);
+    sim_run(&sim, options.clean_timeout_us - BH_MS_US);
+    assert_true(sim_is_granted(&silent) && !sim.shards[0].is_drained);
+    sim_run(&sim, 2 * BH_MS_US);
+    assert_true(!sim_is_granted(&silent) && sim.shards[0].is_drained);
+    sim_fini(&sim);
+}
+
 static void an_exclusive_waiter_is_not_starved_by_the_shared_lane(void **const state)
 {
     (void)state;
@@ -330,6 +378,8 @@ int main(void)
         cmocka_unit_test(slow_classes_go_exclusive_and_come_back_when_they_are_fast),
         cmocka_unit_test(a_broken_pipeline_is_left_by_all_and_joined_by_none),
         cmocka_unit_test(a_stuck_pipeline_is_passed_by),
+        cmocka_unit_test(a_silent_pipeline_is_given_up),
+        cmocka_unit_test(the_end_does_not_wait_for_a_silent_pipeline),
         cmocka_unit_test(an_exclusive_waiter_is_not_starved_by_the_shared_lane),
         cmocka_unit_test(the_shared_lane_flows_while_transactions_queue),
         cmocka_unit_test(the_minimum_is_divided_among_shards),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bulkhead/base/assert.h"
 #include "bulkhead/base/log.h"
 #include "cmocka_setup.h"
 #include "db/pool/pool_internal.h"
@@ -91,11 +92,19 @@ static void peer_destroy(struct bh_pool_connection *const base)
     uv_close((uv_handle_t *)&peer->timer, freed);
 }
 
+/* Nothing is ever that late here. */
+static void peer_give_up(struct bh_pool_connection *const base)
+{
+    (void)base;
+    bh_assert(false);
+}
+
 static const struct bh_pool_driver driver = {
     .connect = peer_connect,
     .ping = peer_ping,
     .reset = peer_ping,
     .cancel = peer_ping,
+    .give_up = peer_give_up,
     .close = peer_close,
     .destroy = peer_destroy,
 };

@@ -335,6 +335,7 @@ static void choose_options(struct walk *const walk, struct bh_pool_options *cons
     options->shared_connections = (unsigned)below(walk, 4);
     options->shared_depth = 1 + (unsigned)below(walk, 8);
     options->class_count = 8;
+    options->shared_timeout_us = one_in(walk, 2) ? 1 + below(walk, BH_SECOND_US) : BH_NEVER_US;
     options->acquire_timeout_us = BH_SECOND_US * (1 + below(walk, 5));
     options->idle_timeout_us = BH_SECOND_US * (1 + below(walk, 100));
     options->lifetime_us = BH_SECOND_US * (1 + below(walk, 200));
