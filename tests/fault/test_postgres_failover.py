@@ -19,6 +19,7 @@ from support.process import busy
 
 RECOVERY_S = 1.0
 CONNECTS_A_SECOND = 10
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bulkhead'"
 CONNECTED = re.compile(r"^(\S+ \S+) \S+ \[\d+\] LOG:  connection received", re.MULTILINE)
 
 
@@ -143,6 +144,24 @@ def test_the_primary_comes_back(
     load.wait_for_ok(500)
     last = load.finish()
     assert last["written"] <= int(postgres.sql("SELECT count(*) FROM written", "load"))
+
+
+def test_reads_are_of_the_primary_whatever_the_url_asks_for(
+    postgres: Postgres, replica: Postgres, start_load: Callable[..., Load]
+) -> None:
+    """A replica stands first in the URL, lags for ever, and is what target_session_attrs wants:
+    who reads by another connection than the one that wrote reads what was written."""
+    replica.sql("SELECT pg_wal_replay_pause()")
+    for wanted in ("any", "standby", "prefer-standby"):
+        url = hosts_url([replica, postgres], f"?target_session_attrs={wanted}")
+        load = start_load(url, deadline_s=30)
+        load.wait_for("written", 50)
+        assert replica.sql(SESSIONS) == "0" and postgres.sql(SESSIONS) != "0"
+        assert any(f"target_session_attrs={wanted} in" in line for line in load.errors)
+        last = load.finish()
+        assert last["written"] <= int(postgres.sql("SELECT count(*) FROM written", "load"))
+        postgres.sql("TRUNCATE written", "load")
+    assert replica.sql("SELECT count(*) FROM written", "load") == "0", "it did not lag"
 
 
 def test_one_replica_after_the_other(
