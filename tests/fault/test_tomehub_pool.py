@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from support.http import Answer, JsonClient
 from support.http_layer import metric, wait_until
@@ -120,20 +121,41 @@ def test_an_operator_resizes_replaces_and_pauses(
             assert paused.result().status == 200
 
 
+@contextmanager
+def paused_for_long(server: Server) -> Iterator[None]:
+    """Who has asked for it leaves at the end."""
+    body = b'{"pause_seconds": 60}'
+    with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+        leaving.sendall(
+            b"PATCH /api/admin/pools/read HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: application/json\r\n"
+            + f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        yield
+
+
+def test_the_last_of_several_pauses_ends_them(
+    postgres: Postgres, start_tomehub: Callable[..., Server]
+) -> None:
+    server = start_tomehub(DATABASE_URL=postgres.url(), CACHE_ENABLED="off")
+    with JsonClient(server.port) as client:
+        client.ingest_text("Band", "It was the speckled band.")
+        with paused_for_long(server):
+            wait_until(lambda: is_paused(client))
+            assert control(client, "read", pause_seconds=1).status == 200
+            assert is_paused(client)
+        assert client.get("/api/books/1").status == 200
+        assert not is_paused(client)
+
+
 def test_a_pause_ends_with_who_asked_for_it(
     postgres: Postgres, start_tomehub: Callable[..., Server]
 ) -> None:
     server = start_tomehub(DATABASE_URL=postgres.url(), CACHE_ENABLED="off")
     with JsonClient(server.port) as client:
         client.ingest_text("Band", "It was the speckled band.")
-        body = b'{"pause_seconds": 60}'
-        with socket.create_connection(("127.0.0.1", server.port)) as leaving:
-            leaving.sendall(
-                b"PATCH /api/admin/pools/read HTTP/1.1\r\nHost: x\r\n"
-                b"Content-Type: application/json\r\n"
-                + f"Content-Length: {len(body)}\r\n\r\n".encode()
-                + body
-            )
+        with paused_for_long(server):
             wait_until(lambda: is_paused(client))
         assert client.get("/api/books/1").status == 200
         assert not is_paused(client)

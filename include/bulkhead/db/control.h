@@ -9,7 +9,7 @@
 
 enum bh_db_action {
     BH_DB_PAUSE,  /* calls wait, each no longer than its deadline; what is held goes on */
-    BH_DB_RESUME, /* ends it */
+    BH_DB_RESUME, /* ends one pause; calls go on once each has been ended */
     BH_DB_EVICT /* every connection made before is replaced: idle ones now, others once returned */
 };
 

@@ -173,23 +173,24 @@ int bh_pool_resize(struct bh_pool *const pool, const unsigned minimum, const uns
     return 0;
 }
 
-static void set_paused(struct bh_pool *const pool, const bool is_paused)
+static void change_pauses(struct bh_pool *const pool, const int by)
 {
     bh_magic_check(pool, BH_POOL_MAGIC);
     pthread_mutex_lock(&pool->shared.mutex);
-    atomic_store(&pool->is_paused, is_paused);
+    if (by > 0 || bh_pool_load(&pool->pauses) > 0)
+        bh_pool_change(&pool->pauses, by);
     bh_pool_budget_wake_all(pool);
     pthread_mutex_unlock(&pool->shared.mutex);
 }
 
 void bh_pool_pause(struct bh_pool *const pool)
 {
-    set_paused(pool, true);
+    change_pauses(pool, 1);
 }
 
 void bh_pool_resume(struct bh_pool *const pool)
 {
-    set_paused(pool, false);
+    change_pauses(pool, -1);
 }
 
 void bh_pool_evict(struct bh_pool *const pool)
@@ -240,7 +241,7 @@ void bh_pool_stats(struct bh_pool *const pool, struct bh_pool_stats *const ret_s
         .minimum = bh_pool_load(&pool->minimum),
         .maximum = bh_pool_load(&pool->maximum),
         .overflow = bh_pool_load(&pool->overflow),
-        .paused = atomic_load(&pool->is_paused),
+        .paused = bh_pool_load(&pool->pauses) > 0,
         .down = atomic_load(&pool->is_down),
     };
     uint64_t totals[BH_POOL_COUNT_COUNT];

@@ -77,7 +77,8 @@ int bh_pool_resize(struct bh_pool *pool, unsigned minimum, unsigned maximum, uns
                    struct bh_error *reterr) BH_MUST_CHECK;
 
 /* No lease is granted until resume: requests wait (each no longer than its deadline). What is held
- * goes on; once bh_pool_stats says busy == 0 and shared == 0, the pool is at rest. */
+ * goes on; once bh_pool_stats says busy == 0 and shared == 0, the pool is at rest. Pauses count:
+ * each needs a resume of its own; one more than that does nothing. */
 void bh_pool_pause(struct bh_pool *pool);
 void bh_pool_resume(struct bh_pool *pool);
 

@@ -105,7 +105,7 @@ static void check_tenants(const struct bh_pool_shard *const shard)
 static void check_progress(const struct bh_pool_shard *const shard)
 {
     const unsigned waiting = bh_pool_load(&shard->waiting);
-    if (waiting == 0 || atomic_load(&shard->pool->is_paused) || atomic_load(&shard->is_woken))
+    if (waiting == 0 || bh_pool_load(&shard->pool->pauses) > 0 || atomic_load(&shard->is_woken))
         return;
     bh_assert(bh_pool_in_state(shard, BH_POOL_IDLE) == 0 ||
               bh_pool_in_state(shard, BH_POOL_PINGING) >=

@@ -85,7 +85,7 @@ struct bh_pool {
 
     atomic_uint generation;
     atomic_uint suspect_generation; /* older connections are not worth a goodbye */
-    atomic_bool is_paused;
+    atomic_uint pauses;
     atomic_bool is_down;
     _Atomic uint64_t down_since_us;
     _Atomic uint64_t failed_us; /* the last failed connect */

@@ -122,8 +122,7 @@ static void grant(struct bh_pool_connection *const connection, struct bh_pool_le
 
 bool bh_pool_grant_at_once(struct bh_pool_shard *const shard, struct bh_pool_lease *const lease)
 {
-    if (bh_pool_load(&shard->waiting) > 0 ||
-        atomic_load_explicit(&shard->pool->is_paused, memory_order_relaxed))
+    if (bh_pool_load(&shard->waiting) > 0 || bh_pool_load(&shard->pool->pauses) > 0)
         return false;
     struct bh_pool_connection *const connection = lease->lane == BH_POOL_LANE_EXCLUSIVE
                                                       ? take_idle(shard)
@@ -399,8 +398,7 @@ uint64_t bh_pool_oldest_request_us(const struct bh_pool_shard *const shard)
 void bh_pool_serve(struct bh_pool_shard *const shard)
 {
     bh_pool_expire_waiters(shard); /* none is served after its time, however late we are */
-    while (bh_pool_load(&shard->waiting) > 0 &&
-           !atomic_load_explicit(&shard->pool->is_paused, memory_order_relaxed) &&
+    while (bh_pool_load(&shard->waiting) > 0 && bh_pool_load(&shard->pool->pauses) == 0 &&
            serve_next(shard)) {
     }
 }

@@ -150,7 +150,7 @@ void bh_pool_plan(struct bh_pool_shard *const shard)
     }
     if (bh_pool_load(&shard->pool->hungry) > 0)
         bh_pool_tell_longest(shard);
-    const bool is_paused = atomic_load_explicit(&shard->pool->is_paused, memory_order_relaxed);
+    const bool is_paused = bh_pool_load(&shard->pool->pauses) > 0;
     const unsigned demand = is_paused ? 0 : demand_of(shard);
     ping_idle(shard, demand);
     make_connections(shard, demand);

@@ -111,7 +111,7 @@ int bh_pool_tell_busy(const struct bh_pool_shard *const shard,
     unsigned waiting = bh_pool_load(&shard->waiting);
     find_longest(shard, HOLDERS_TOLD, held);
     const bool is_logged = look_at_others(shard, held, &busy, &waiting);
-    const bool is_paused = atomic_load_explicit(&pool->is_paused, memory_order_relaxed);
+    const bool is_paused = bh_pool_load(&pool->pauses) > 0;
     bh_error_set(lease->error, BH_EBUSY,
                  "\"%.*s\" got no %s connection after %.1f s: %s; %s%u of %u are busy, %u wait",
                  BH_STR_ARGS(bh_pool_holder(lease)), pool->options.name,

@@ -634,7 +634,11 @@ static void a_paused_pool_lets_wait_and_goes_on(void **const state)
     start(&sim, 2, 4);
     struct sim_lease leases[3];
     assert_int_equal(sim_ask(&leases[0], &sim), 0);
+    bh_pool_resume(sim.pool); /* of no pause: nothing */
     bh_pool_pause(sim.pool);
+    bh_pool_pause(sim.pool);
+    bh_pool_resume(sim.pool); /* one of two */
+    assert_true(sim_stats(&sim).paused);
     assert_int_equal(sim_ask(&leases[1], &sim), 1);
     assert_int_equal(sim_ask(&leases[2], &sim), 1);
     sim_release(&leases[0], BH_POOL_CLEAN);
@@ -642,6 +646,7 @@ static void a_paused_pool_lets_wait_and_goes_on(void **const state)
     assert_int_equal(sim_stats(&sim).busy, 0);
     assert_int_equal(sim_stats(&sim).waiting, 2);
     bh_pool_resume(sim.pool);
+    assert_false(sim_stats(&sim).paused);
     sim_run(&sim, 10 * BH_MS_US);
     assert_int_equal(sim_stats(&sim).busy, 2);
     release_all(leases, 3);

@@ -353,7 +353,8 @@ static void come_to_rest(struct walk *const walk)
     walk->server_is_down = false;
     sim->server_maximum = 0;
     sim->decide = NULL; /* all gates say SIM_OK */
-    bh_pool_resume(sim->pool);
+    while (sim_stats(sim).paused)
+        bh_pool_resume(sim->pool);
     for (unsigned round = 0; round < 5 * LEASES; round++) {
         for (unsigned i = 0; i < LEASES; i++) {
             if (sim_is_granted(&walk->leases[i]))
