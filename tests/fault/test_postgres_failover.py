@@ -65,11 +65,11 @@ def test_promotion(
 
 
 @contextmanager
-def stand_in(port: int, hangs_up: bool) -> Iterator[list[float]]:
+def stand_in(port: int, hangs_up: bool, address: str = "127.0.0.1") -> Iterator[list[float]]:
     """Takes a dead server's connections, and says nothing or hangs up; when each came."""
     came: list[float] = []
     held: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", port), backlog=256) as listener:
+    with socket.create_server((address, port), backlog=256) as listener:
 
         def take() -> None:
             while True:
@@ -112,6 +112,20 @@ def test_promotion_while_the_old_host(
         load.wait_for_ok(500)
     last = load.finish()
     assert last["written"] > 0
+
+
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["is_silent", "hangs_up"])
+def test_a_name_with_several_addresses(
+    postgres: Postgres, load_database: str, start_load: Callable[..., Load], hangs_up: bool
+) -> None:
+    """The first that the name stands for takes connections and is no database: the next is
+    asked."""
+    url = f"postgresql://postgres@database.test:{postgres.port}/{load_database}"
+    addresses = {"ADDRESSES": "127.0.0.2,127.0.0.1"}
+    with stand_in(postgres.port, hangs_up, "127.0.0.2") as came:
+        load = start_load(url, settings=addresses, deadline_s=30)
+        assert came
+    load.finish()
 
 
 def test_promotion_while_the_old_primary_is_stopped(

@@ -1,9 +1,9 @@
 /*
  * The connection parameters, and connecting with them.
  *
- * Of several hosts libpq itself would always begin at the first, go on from a silent one only after
- * seconds, and from one that hangs up never. So each is a connection attempt of its own here, with
- * its part of the time.
+ * Of several hosts, or addresses of one, libpq itself would always begin at the first, go on from a
+ * silent one only after seconds or never, and from one that hangs up never. So each is a connection
+ * attempt of its own here, with its part of the time.
  */
 #include "db/postgres/pg_config.h"
 
@@ -31,6 +31,16 @@
 #define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
 
 /* ---- The host ---- */
+
+void bh_pg_host_init(struct bh_pg_host *const host)
+{
+    pthread_mutex_init(&host->shared.mutex, NULL);
+}
+
+void bh_pg_host_fini(struct bh_pg_host *const host)
+{
+    pthread_mutex_destroy(&host->shared.mutex);
+}
 
 void bh_pg_host_wait_for_turn(struct bh_pg_host *const host)
 {
@@ -299,12 +309,13 @@ static void choose_host(const struct bh_pg_config *const config, const unsigned 
     }
 }
 
+/* `address`: instead of what libpq would find out of the host's name; empty: that. */
 static PGconn *begin(const struct bh_pg_config *const config, const unsigned host,
-                     const char *const password)
+                     const char *const address, const char *const password)
 {
     const size_t count = config->parameter_count;
-    const char **const keywords = calloc(count + 2, sizeof(*keywords));
-    const char **const values = calloc(count + 2, sizeof(*values));
+    const char **const keywords = calloc(count + 3, sizeof(*keywords));
+    const char **const values = calloc(count + 3, sizeof(*values));
     PGconn *pg = NULL;
     if (keywords && values) {
         for (size_t i = 0; i < count; i++) {
@@ -313,8 +324,13 @@ static PGconn *begin(const struct bh_pg_config *const config, const unsigned hos
         }
         char buffers[3][HOST_BYTES_MAX];
         choose_host(config, host, values, buffers);
-        keywords[count] = password ? "password" : NULL;
-        values[count] = password;
+        size_t more = count;
+        if (address[0] != '\0') {
+            keywords[more] = "hostaddr";
+            values[more++] = address;
+        }
+        keywords[more] = password ? "password" : NULL;
+        values[more] = password;
         pg = PQconnectStartParams(keywords, values, 0);
     }
     free(keywords);
@@ -382,10 +398,13 @@ static bool make_room(PGconn *const pg, const struct bh_pg_patience *const patie
 
 static int silent(const PGconn *const pg, struct bh_error *const reterr)
 {
-    const int code = bh_error_set(reterr, BH_EUNAVAILABLE,
-                                  "connection to server at \"%s\", port %s failed: no answer in "
-                                  "time; check host, port and firewall",
-                                  PQhost(pg), PQport(pg));
+    const char *const address = PQhostaddr(pg);
+    const bool is_named = address[0] != '\0' && strcmp(address, PQhost(pg)) != 0;
+    const int code = bh_error_set(
+        reterr, BH_EUNAVAILABLE,
+        "connection to server at \"%s\"%s%s%s, port %s failed: no answer in time; check host, port "
+        "and firewall",
+        PQhost(pg), is_named ? " (" : "", is_named ? address : "", is_named ? ")" : "", PQport(pg));
     if (reterr)
         memcpy(reterr->sqlstate, "08001", sizeof("08001"));
     return code;
@@ -406,25 +425,30 @@ static int check_server(const PGconn *const pg, struct bh_error *const reterr)
     return 0;
 }
 
-static int connect_to(const struct bh_pg_config *const config, const unsigned host,
-                      const char *const password, const struct bh_pg_patience *const patience,
-                      PGconn **const ret_connection, struct bh_error *const reterr)
+/* A part of an attempt: one address, and whether anything was heard from there. */
+struct attempt {
+    unsigned host;
+    const char *address, *password;
+    bool has_answered;
+};
+
+static int connect_to_address(const struct bh_pg_config *const config,
+                              struct attempt *const attempt,
+                              const struct bh_pg_patience *const patience,
+                              PGconn **const ret_connection, struct bh_error *const reterr)
 {
-    PGconn *const pg = begin(config, host, password);
+    PGconn *const pg = begin(config, attempt->host, attempt->address, attempt->password);
     if (!pg)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a database connection");
-    const bool has_answered = drive(pg, patience) &&
-                              (PQstatus(pg) != CONNECTION_OK || make_room(pg, patience));
+    attempt->has_answered = drive(pg, patience) &&
+                            (PQstatus(pg) != CONNECTION_OK || make_room(pg, patience));
     int result = 0;
-    if (!has_answered)
+    if (!attempt->has_answered)
         result = silent(pg, reterr);
     else if (PQstatus(pg) != CONNECTION_OK)
         result = bh_pg_error_connection(pg, "", reterr);
     else
         result = check_server(pg, reterr);
-    if (!is_given_up(patience)) /* else it had not all of its time */
-        atomic_store(&config->host->silent_until_us[host],
-                     has_answered ? 0 : bh_time_now_us() + SILENCE_US);
     if (!result && (PQsetnonblocking(pg, 1) != 0 || PQenterPipelineMode(pg) != 1))
         result = bh_error_set(reterr, BH_EINTERNAL, "the connection has no pipeline mode");
     if (result) {
@@ -435,6 +459,132 @@ static int connect_to(const struct bh_pg_config *const config, const unsigned ho
     *ret_connection = pg;
     return 0;
 }
+
+/* The end of one host's, or address', part of an attempt's time. */
+static uint64_t part_until_us(const struct bh_pg_patience *const patience, const unsigned parts)
+{
+    const uint64_t now_us = bh_time_now_us();
+    if (parts == 1)
+        return patience->until_us;
+    const uint64_t left_us = patience->until_us > now_us ? patience->until_us - now_us : 0;
+    uint64_t part_us = left_us / parts;
+    if (part_us < HOST_LEAST_US)
+        part_us = HOST_LEAST_US;
+    return now_us + (part_us < HOST_MOST_US ? part_us : HOST_MOST_US);
+}
+
+/* ---- The addresses of one host ---- */
+
+/* In the order in which they are asked: from the one that was connected to last, which *ret_last
+ * gets. Where one server is used at a time, that one stays, whatever the name stands for now. */
+static int find_addresses(const struct bh_pg_config *const config, const unsigned host,
+                          struct bh_pg_addresses *const ret_addresses,
+                          char ret_last[const static BH_PG_ADDRESS_SIZE],
+                          struct bh_error *const reterr)
+{
+    char buffer[HOST_BYTES_MAX];
+    struct bh_pg_host *const shared = config->host;
+    const char *const names = value_of(config, "hostaddr") ? NULL : value_of(config, "host");
+    const int result = bh_pg_addresses_resolve(names ? part_of(names, host, buffer) : NULL,
+                                               ret_addresses, reterr);
+    if (result)
+        return result;
+    atomic_store(&shared->address_counts[host], ret_addresses->count);
+    pthread_mutex_lock(&shared->shared.mutex);
+    memcpy(ret_last, shared->shared.addresses[host], BH_PG_ADDRESS_SIZE);
+    pthread_mutex_unlock(&shared->shared.mutex);
+    if (ret_last[0] != '\0')
+        bh_pg_addresses_begin_with(ret_addresses, ret_last, config->is_one_at_a_time);
+    return 0;
+}
+
+/* Makes `address` the one that is used, if that is still `last`; false: others have chosen. */
+static bool choose(const struct bh_pg_config *const config, const unsigned host,
+                   const char *const last, const char *const address)
+{
+    struct bh_pg_host *const shared = config->host;
+    pthread_mutex_lock(&shared->shared.mutex);
+    char *const chosen = shared->shared.addresses[host];
+    const bool is_free = strcmp(chosen, last) == 0;
+    if (is_free)
+        snprintf(chosen, BH_PG_ADDRESS_SIZE, "%s", address);
+    const bool is_mine = strcmp(chosen, address) == 0;
+    pthread_mutex_unlock(&shared->shared.mutex);
+    return is_mine;
+}
+
+/* A replica's next address may be another server: what the one of before has told, and connections
+ * to it, count no more. The turn stays with its host. */
+static bool leave_for(const struct bh_pg_config *const config, const unsigned host,
+                      char last[const static BH_PG_ADDRESS_SIZE], const char *const address)
+{
+    struct bh_pg_host *const shared = config->host;
+    if (!choose(config, host, last, address))
+        return false;
+    snprintf(last, BH_PG_ADDRESS_SIZE, "%s", address);
+    if (shared->pools[0])
+        bh_pool_evict(shared->pools[0]);
+    atomic_fetch_add(&shared->turn, config->host_count);
+    return true;
+}
+
+/* Connected. Where each is asked in turn, the one of before did not do: it may live on without
+ * knowing that. One that the name does not stand for any more is left to its fate. */
+static bool arrive_at(const struct bh_pg_config *const config, const unsigned host,
+                      const struct bh_pg_addresses *const addresses, const char *const last,
+                      const char *const address)
+{
+    if (address[0] == '\0')
+        return true;
+    const bool is_mine = choose(config, host, last, address);
+    if (config->is_one_at_a_time)
+        return is_mine;
+    if (strcmp(last, address) != 0 && last[0] != '\0' && bh_pg_addresses_have(addresses, last))
+        atomic_store(&config->host->has_moved, true);
+    return true;
+}
+
+static int connect_to(const struct bh_pg_config *const config, const unsigned host,
+                      const char *const password, const struct bh_pg_patience *const patience,
+                      PGconn **const ret_connection, struct bh_error *const reterr)
+{
+    struct bh_pg_addresses addresses;
+    char last[BH_PG_ADDRESS_SIZE];
+    const char *address = "";
+    PGconn *pg = NULL;
+    bool has_answered = false;
+    int result = find_addresses(config, host, &addresses, last, reterr);
+    if (result)
+        return result;
+    for (unsigned i = 0; i < addresses.count && !is_given_up(patience); i++) {
+        address = addresses.texts[i];
+        if (i > 0 && config->is_one_at_a_time && !leave_for(config, host, last, address))
+            break; /* the next attempt goes where another one has gone */
+        struct attempt attempt = { .host = host, .address = address, .password = password };
+        const struct bh_pg_patience part = { .until_us = part_until_us(patience, addresses.count),
+                                             .is_given_up = patience->is_given_up };
+        struct bh_error error = { 0 };
+        result = connect_to_address(config, &attempt, &part, &pg, &error);
+        has_answered |= attempt.has_answered;
+        if (result && strcmp(reterr->sqlstate, "53300") != 0)
+            *reterr = error;
+        if (result != BH_EUNAVAILABLE)
+            break;
+    }
+    if (!is_given_up(patience)) /* else it had not all of its time */
+        atomic_store(&config->host->silent_until_us[host],
+                     has_answered ? 0 : bh_time_now_us() + SILENCE_US);
+    if (!pg)
+        return result ? result : bh_error_set(reterr, BH_EUNAVAILABLE, "the attempt was given up");
+    if (!arrive_at(config, host, &addresses, last, address)) {
+        PQfinish(pg);
+        return bh_error_set(reterr, BH_EUNAVAILABLE, "another address was chosen meanwhile");
+    }
+    *ret_connection = pg;
+    return 0;
+}
+
+/* ---- The hosts ---- */
 
 static bool is_silent(const struct bh_pg_config *const config, const unsigned host)
 {
@@ -449,19 +599,6 @@ static bool are_all_silent(const struct bh_pg_config *const config)
             return false;
     }
     return true;
-}
-
-/* The end of one host's part of an attempt's time. */
-static uint64_t part_until_us(const struct bh_pg_patience *const patience, const unsigned hosts)
-{
-    const uint64_t now_us = bh_time_now_us();
-    if (hosts == 1)
-        return patience->until_us;
-    const uint64_t left_us = patience->until_us > now_us ? patience->until_us - now_us : 0;
-    uint64_t part_us = left_us / hosts;
-    if (part_us < HOST_LEAST_US)
-        part_us = HOST_LEAST_US;
-    return now_us + (part_us < HOST_MOST_US ? part_us : HOST_MOST_US);
 }
 
 /* Each host until one will do. What the server says who has no room is what matters of several
@@ -488,6 +625,16 @@ static int connect_to_any(const struct bh_pg_config *const config, const char *c
             *reterr = error;
     }
     return result;
+}
+
+unsigned bh_pg_config_addresses(const struct bh_pg_config *const config)
+{
+    unsigned sum = 0;
+    for (unsigned host = 0; host < config->host_count; host++) {
+        const unsigned count = atomic_load(&config->host->address_counts[host]);
+        sum += count ? count : 1;
+    }
+    return sum;
 }
 
 uint64_t bh_pg_config_until_us(const struct bh_pg_config *const config)

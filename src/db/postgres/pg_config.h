@@ -7,11 +7,13 @@
 #pragma once
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "bulkhead/db/postgres.h"
 #include "bulkhead/loop/worker.h"
 #include "db/pool/pool.h"
+#include "db/postgres/pg_address.h"
 
 #define BH_PG_HOSTS_MAX 16 /* in one URL */
 
@@ -27,7 +29,18 @@ struct bh_pg_host {
     /* By place in the URL: was silent, and is passed by until then while another one is not. */
     atomic_uint_least64_t silent_until_us[BH_PG_HOSTS_MAX];
     struct bh_pool *pools[2]; /* whose connections are evicted by a move; NULL: not made yet */
+    atomic_uint address_counts[BH_PG_HOSTS_MAX]; /* of each one's name; 0: not known yet */
+    struct {
+        pthread_mutex_t mutex;
+        /* By place in the URL: the address of its name that was connected to last, and is asked
+         * first. Empty: none yet. */
+        char addresses[BH_PG_HOSTS_MAX][BH_PG_ADDRESS_SIZE];
+    } shared;
 };
+
+/* A zeroed one. */
+void bh_pg_host_init(struct bh_pg_host *host);
+void bh_pg_host_fini(struct bh_pg_host *host);
 
 /* While it is down each attempt takes a place in time; those who want to connect come in turns.
  * Fiber. */
@@ -67,8 +80,12 @@ void bh_pg_config_fini(struct bh_pg_config *config);
 /* When an attempt that begins now ends: the connect time-out for each host. */
 uint64_t bh_pg_config_until_us(const struct bh_pg_config *config);
 
-/* Makes one connection, non-blocking and in pipeline mode. Of several hosts each is asked until one
- * will do; one that does not answer in its time is passed by for a while. Blocks, for longer than
- * `patience` only while a name is resolved. Worker thread. */
+/* The addresses of all hosts together, as far as they are known. */
+unsigned bh_pg_config_addresses(const struct bh_pg_config *config);
+
+/* Makes one connection, non-blocking and in pipeline mode. Of several hosts, and of the addresses
+ * of each one's name, each is asked until one will do; a host that does not answer in its time is
+ * passed by for a while. Blocks, for longer than `patience` only while a name is resolved. Worker
+ * thread. */
 int bh_pg_config_connect(const struct bh_pg_config *config, const struct bh_pg_patience *patience,
                          PGconn **ret_connection, struct bh_error *reterr) BH_MUST_CHECK;

@@ -43,6 +43,8 @@ void bh_pg_database_close(struct bh_db *const db)
     bh_worker_pool_destroy(database->configs[BH_DB_READ].cancelers);
     for (int lane = 0; lane < BH_PG_POOLS; lane++)
         bh_pg_config_fini(&database->configs[lane]);
+    bh_pg_host_fini(&database->primary_host);
+    bh_pg_host_fini(&database->replica_host);
     free(database->versions);
     database->magic = 0;
     free(database);
@@ -141,7 +143,7 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     pool.acquire_timeout_us = database->options.acquire_timeout_us;
     pool.connect_timeout_us = options->connect_timeout_us;
     if (which != BH_PG_REPLICA)
-        pool.host_count = database->configs[which].host_count;
+        pool.host_count = bh_pg_config_addresses(&database->configs[which]);
     pool.overflow = is_write ? 0 : options->overflow;
     pool.lifetime_us = options->lifetime_us;
     pool.idle_timeout_us = options->idle_timeout_us;
@@ -156,6 +158,8 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
     const int code = bh_pool_create(&pool, &database->shards.pools[which], reterr);
     if (!code && which != BH_PG_REPLICA)
         database->primary_host.pools[which] = database->shards.pools[which];
+    else if (!code)
+        database->replica_host.pools[0] = database->shards.pools[which];
     return code;
 }
 
@@ -291,6 +295,8 @@ int bh_pg_database_open(const char *const location, const struct bh_db_options *
     database->options = *options;
     database->postgres = postgres;
     database->options.postgres = &database->postgres;
+    bh_pg_host_init(&database->primary_host);
+    bh_pg_host_init(&database->replica_host);
     code = start(database, reterr);
     if (code) {
         bh_pg_database_close(&database->base);

@@ -58,11 +58,16 @@ static void take_next(struct bh_pg_replica *const replica)
 static void look(struct bh_pg_replica *const replica, struct bh_arena *const arena)
 {
     const uint64_t asked_us = bh_time_now_us();
+    const unsigned turn = bh_pg_replica_turn(replica);
     int64_t written, replayed = 0;
+    if (atomic_load(&replica->known_turn) != turn) { /* of another server */
+        atomic_store(&replica->replicated_us, 0);
+        atomic_store(&replica->known_turn, turn);
+    }
     if (ask(replica, BH_PG_READ, &primary_position, arena, &written) != 0 ||
         ask(replica, BH_PG_REPLICA, &replica_position, arena, &replayed) != 0)
         atomic_store(&replica->replicated_us, 0);
-    else if (replayed >= written)
+    else if (replayed >= written && bh_pg_replica_turn(replica) == turn)
         atomic_store(&replica->replicated_us, asked_us);
     const uint64_t known_us = atomic_load(&replica->replicated_us);
     const bool is_behind = bh_time_now_us() - known_us > BH_PG_REPLICA_LAG_US;
@@ -132,6 +137,8 @@ unsigned bh_pg_replica_turn(const struct bh_pg_replica *const replica)
 bool bh_pg_replica_may_read(const struct bh_pg_replica *const replica)
 {
     if (!replica->shards)
+        return false;
+    if (atomic_load(&replica->known_turn) != bh_pg_replica_turn(replica))
         return false;
     const uint64_t known_us = atomic_load(&replica->replicated_us);
     return known_us > atomic_load(&replica->seen_us) &&

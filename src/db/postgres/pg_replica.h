@@ -25,6 +25,7 @@ struct bh_pg_replica {
     struct bh_pg_shards *shards;         /* NULL: there is no replica */
     atomic_uint_least64_t seen_us;       /* when the last write ended, or was seen */
     atomic_uint_least64_t replicated_us; /* the replica has what was committed before; 0: unknown */
+    atomic_uint known_turn;              /* whose position `replicated_us` is of */
     atomic_bool is_ending;
     uint64_t turned_us; /* home: when the turn changed last */
     bool is_told;       /* home: the log knows that it is behind */
