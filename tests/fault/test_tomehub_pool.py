@@ -82,6 +82,17 @@ def test_changes_do_not_wait_for_uploads(
             assert {upload.result().status for upload in uploads} <= {200, 202}
 
 
+def test_pools_that_are_larger_than_the_server(
+    postgres: Postgres, start_tomehub: Callable[..., Server]
+) -> None:
+    """One line at the start names both numbers and the cure; all is served."""
+    server = start_tomehub(DATABASE_URL=postgres.url(), DB_POOL_MAX=97)
+    told = [line for line in server.log().splitlines() if "max_connections" in line]
+    assert len(told) == 1 and "may open 98" in told[0] and "room for 97" in told[0], told
+    with JsonClient(server.port) as client:
+        client.ingest_text("Band", "It was the speckled band.")
+
+
 BACKENDS = (
     "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity"
     " WHERE application_name = 'bulkhead' AND query NOT ILIKE '%listen%'"

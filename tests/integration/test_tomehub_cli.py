@@ -15,6 +15,7 @@ import pytest
 
 from support.epub import EpubWriter, paragraphs
 from support.ingest import text_of
+from support.postgres import Postgres
 from support.process import CommandResult
 from support.server import Server
 
@@ -346,6 +347,15 @@ def test_check(command: Command, tmp_path: Path) -> None:
     command("ingest", path)
     assert "rebuilt" in command("check", "--rebuild-index").stdout
     assert "1 hit" in command("search", "checked").stdout
+
+
+def test_check_pool_beside_max_connections(command: Command, postgres: Postgres) -> None:
+    small = command("check", "pool", DATABASE_URL=postgres.url(), DB_POOL_MAX="96")
+    assert small.status == 0 and "WARN" not in small.stdout, small.stdout
+    large = command("check", "pool", DATABASE_URL=postgres.url(), DB_POOL_MAX="97")
+    assert large.status == 0 and large.stdout.count("WARN") == 1, large.stdout
+    assert "98 connections may be opened" in large.stdout, large.stdout
+    assert "room for 97: lower DB_POOL_MAX" in large.stdout, large.stdout  # of 100, 3 reserved
 
 
 def test_check_pool(command: Command) -> None:

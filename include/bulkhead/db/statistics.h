@@ -17,7 +17,10 @@ struct bh_db_statistics {
     unsigned overflow; /* of those: above `size` */
     unsigned waiting;  /* calls */
     bool is_down;      /* the database takes no connections */
-    bool is_paused;    /* by bulkhead/db/control.h */
+    /* PostgreSQL, of all lanes on the primary together: how many connections they may open, and how
+     * many the server takes (max_connections without the superusers'). 0: not known. */
+    unsigned wanted, room;
+    bool is_paused; /* by bulkhead/db/control.h */
 
     /* Since the database was opened. */
     uint64_t granted;   /* times a connection was given to a call or transaction */

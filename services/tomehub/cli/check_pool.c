@@ -220,6 +220,10 @@ void tome_check_pool(struct tome_tally *const tally, const struct tome_settings 
                         bh_db_backend(db), lane.total, lane.size);
     else
         tome_tally_tell(tally, false, "the pool starts: %s", error.message);
+    if (lane.room > 0 && lane.wanted > lane.room)
+        printf("WARN: %u connections may be opened, but the server has room for %u: lower "
+               "DB_POOL_MAX or DB_POOL_OVERFLOW, or raise its max_connections\n",
+               lane.wanted, lane.room);
     check_several(tally, db);
     bh_db_close(db);
     check_waiting(tally, settings);

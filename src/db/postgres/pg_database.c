@@ -9,6 +9,7 @@
 #include "bulkhead/base/log.h"
 #include "bulkhead/base/time.h"
 #include "db/line.h"
+#include "db/postgres/pg_room.h"
 
 #define DATABASE_MAGIC 0x50474442u
 
@@ -167,21 +168,25 @@ static int make_pool(struct bh_pg_database *const database, const enum bh_pg_poo
 struct check {
     struct bh_pg_database *database;
     struct bh_error *reterr;
+    unsigned room; /* for connections on the server; 0: not known */
     int code;
 };
 
 static int connect_on_worker(struct bh_worker_job *const job, void *const argument)
 {
     (void)job;
-    const struct check *const check = argument;
+    struct check *const check = argument;
     PGconn *pg = NULL;
     const struct bh_pg_config *const configs = check->database->configs;
     int code = 0;
     for (int lane = 0; !code && lane < 2; lane++) {
         const struct bh_pg_patience patience = { bh_pg_config_until_us(&configs[lane]), NULL };
         code = bh_pg_config_connect(&configs[lane], &patience, &pg, check->reterr);
-        if (!code)
-            PQfinish(pg);
+        if (code)
+            break;
+        if (lane == BH_DB_WRITE)
+            check->room = bh_pg_room_ask(pg, &patience);
+        PQfinish(pg);
     }
     return code;
 }
@@ -201,8 +206,11 @@ static int check_server(struct bh_pg_database *const database, struct bh_error *
     if (code)
         return bh_error_set(reterr, code, "no fiber to connect in");
     atomic_store(&database->primary_host.has_moved, false); /* from nowhere */
-    if (!check.code)
+    database->room = check.room;
+    if (!check.code) {
+        bh_pg_room_compare(check.room, &database->postgres, database->configs[BH_DB_WRITE].where);
         return 0;
+    }
     code = bh_error_set(reterr, check.code, "PostgreSQL at %s: %s%s",
                         database->configs[BH_DB_WRITE].where, error.message,
                         check.code == BH_EUNAVAILABLE
@@ -333,7 +341,10 @@ void bh_pg_database_statistics(struct bh_db *const db, const enum bh_db_lane lan
                                struct bh_db_statistics *const ret_statistics)
 {
     const struct bh_pg_database *const database = bh_pg_database_of(db);
-    *ret_statistics = (struct bh_db_statistics){ .size = 0 };
+    *ret_statistics = (struct bh_db_statistics){
+        .wanted = bh_pg_room_wanted(&database->postgres),
+        .room = database->room,
+    };
     add_statistics(database->shards.pools[lane], ret_statistics);
     if (lane != BH_DB_READ || !database->postgres.read_url)
         return;

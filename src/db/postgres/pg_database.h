@@ -22,6 +22,7 @@ struct bh_pg_database {
     struct bh_pg_replica replica;
     struct bh_pg_listen listen;
     bool has_shards;
+    unsigned room; /* for connections on the primary, as it was opened; 0: not known */
 };
 
 /* The driver's functions of these names. */
