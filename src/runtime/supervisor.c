@@ -510,8 +510,8 @@ static void supervise(struct supervisor *const self)
 {
     while (!self->is_over) {
         wait_for_something(self);
+        hear_all(self); /* first: a worker that was asked something has said that it serves */
         take_signals(self);
-        hear_all(self);
         reap(self);
         serve_clients(self);
         if (!self->is_over)
