@@ -141,5 +141,5 @@ def test_a_short_row_of_the_checkpoints(build_dir: Path) -> None:
     by_stage = {row[2].strip(): [field.strip() for field in row] for row in rows}
     assert set(by_stage) == {"old", "A", "D"}, output
     assert by_stage["A"][4] == "0.0%", output
-    assert float(by_stage["A"][11]) > 3, output  # statements for a request
+    assert float(by_stage["A"][12]) > 3, output  # statements for a request
     assert "/api/health, failures" in output
