@@ -570,8 +570,8 @@ class Load(threading.Thread):
         while True:
             try:
                 connection = socket.create_connection(("127.0.0.1", self.port), 60)
-            except ConnectionRefusedError:
-                return
+            except (ConnectionRefusedError, ConnectionResetError):
+                return  # reset: it knocked between the last look at the queue and the close
             except OSError as error:
                 self.lost.append(f"connect: {error}")
                 return
