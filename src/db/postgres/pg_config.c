@@ -27,7 +27,7 @@
 #define HOST_LEAST_US (250 * BH_MS_US)  /* with less, nobody could be called silent */
 #define SILENCE_US BH_SECOND_US         /* for so long a silent one is passed by */
 #define LOOK_MS 50                      /* how often an attempt looks whether it was given up */
-#define ROOM_BYTES "125000"             /* makes it 128 KB */
+#define LONG_ROW_BYTES "125000"         /* makes it 128 KB */
 #define TRANSACTION_IDLE_TIMEOUT_US (10 * BH_SECOND_US)
 
 /* ---- The host ---- */
@@ -378,9 +378,9 @@ static bool drive(PGconn *const pg, const struct bh_pg_patience *const patience)
 /* libpq receives what its buffer has room for: 16 KB, unless a row was ever longer. One long row
  * makes room for as long as the connection lives, and a result of 100 KB takes a few system calls,
  * not a dozen. False: no answer in time. */
-static bool make_room(PGconn *const pg, const struct bh_pg_patience *const patience)
+static bool widen_buffer(PGconn *const pg, const struct bh_pg_patience *const patience)
 {
-    if (PQsendQuery(pg, "SELECT repeat(' ', " ROOM_BYTES ")") != 1)
+    if (PQsendQuery(pg, "SELECT repeat(' ', " LONG_ROW_BYTES ")") != 1)
         return true; /* the connection is lost: its status tells */
     for (;;) {
         while (PQisBusy(pg)) {
@@ -441,7 +441,7 @@ static int connect_to_address(const struct bh_pg_config *const config,
     if (!pg)
         return bh_error_set(reterr, BH_ENOMEM, "no memory for a database connection");
     attempt->has_answered = drive(pg, patience) &&
-                            (PQstatus(pg) != CONNECTION_OK || make_room(pg, patience));
+                            (PQstatus(pg) != CONNECTION_OK || widen_buffer(pg, patience));
     int result = 0;
     if (!attempt->has_answered)
         result = silent(pg, reterr);
