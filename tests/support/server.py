@@ -163,6 +163,10 @@ class Server:
             except ProcessLookupError:
                 pass
             self.process.wait(STOP_SECONDS)
+            # A child that was about to run another program may hold the listener for a moment yet.
+            deadline = time.monotonic() + STOP_SECONDS
+            while processes_of_session(self.pid) and time.monotonic() < deadline:
+                time.sleep(0.001)
 
     def finish(self) -> None:
         """The end of the test: SIGTERM, exit status 0, no process left, no sanitizer report."""
