@@ -2,6 +2,7 @@
 #include "db/postgres/pg_connection.h"
 
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,10 +292,15 @@ static void on_event(uv_poll_t *const handle, const int status, const int events
     }
     if (bh_list_is_empty(&connection->requests))
         (void)PQisBusy(connection->pg); /* parses what the server says unasked */
+    const struct bh_list *const oldest = connection->requests.next;
     take_results(connection);
     if (connection->state == BH_PG_OPEN && PQstatus(connection->pg) != CONNECTION_OK)
         lose_by_libpq(connection);
     bh_pg_connection_watch(connection);
+    /* Only a part of an answer has come. The server sends 8 KB at a time and may be waiting for
+     * this processor: after its turn the rest is there, not in pieces with a wake-up each. */
+    if (!bh_list_is_empty(&connection->requests) && connection->requests.next == oldest)
+        sched_yield();
 }
 
 void bh_pg_connection_watch(struct bh_pg_connection *const connection)
