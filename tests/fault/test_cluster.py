@@ -161,9 +161,9 @@ def test_the_address_is_the_clients_not_the_proxys(cluster: Cluster) -> None:
                     content_type="application/json",
                 ).headers["x-ratelimit-remaining"]
             )
-            for number in range(3)
+            for number in range(20)  # while one is made, another may come back
         ]
-    assert remaining[0] > remaining[1] > remaining[2]
+    assert min(remaining) < remaining[0], remaining
 
 
 def gives_what_it_kept(cluster: Cluster) -> bool:
