@@ -38,6 +38,12 @@ def most_in_a_second(times: list[float]) -> int:
     return max((sum(begin <= at < begin + 1 for at in times) for begin in times), default=0)
 
 
+def acknowledge_what_the_replica_has(postgres: Postgres) -> None:
+    """Else a promotion loses what was acknowledged last, and who wrote it does not find it."""
+    postgres.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    postgres.sql("SELECT pg_reload_conf()")
+
+
 @pytest.mark.alone
 def test_promotion(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], slow: float
@@ -45,9 +51,7 @@ def test_promotion(
     """The primary dies; the service writes to the replica within a second of its promotion."""
     replica.stop()
     replica.start(log_connections="on")
-    # So that what was acknowledged must be there.
-    postgres.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
-    postgres.sql("SELECT pg_reload_conf()")
+    acknowledge_what_the_replica_has(postgres)
     load = start_load(hosts_url([postgres, replica], "?target_session_attrs=read-write"))
     load.wait_for("written", 50)
     before = len(connects(replica))
@@ -100,6 +104,7 @@ def test_promotion_while_the_old_host(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load], hangs_up: bool
 ) -> None:
     """The dead primary's address takes connections all the same: the next host is asked."""
+    acknowledge_what_the_replica_has(postgres)
     load = start_load(hosts_url([postgres, replica]))
     load.wait_for("written", 20)
     postgres.kill()
@@ -132,6 +137,7 @@ def test_promotion_while_the_old_primary_is_stopped(
     postgres: Postgres, replica: Postgres, start_load: Callable[..., Load]
 ) -> None:
     """Its connections stay and say nothing; when it wakes up, nobody reads from it any more."""
+    acknowledge_what_the_replica_has(postgres)
     load = start_load(hosts_url([postgres, replica]))
     load.wait_for("written", 20)
     postgres.signal_all(signal.SIGSTOP)
